@@ -102,8 +102,8 @@ test("an effect after done or fail is refused, and so are unknown kinds", () => 
 test("a level or an operation that is not in the list is refused", () => {
   const frame = (kind: number, parts: readonly (string | number | Uint8Array | undefined)[]): Uint8Array => encodeFrame([{ kind, parts }]);
   const call = (operation: number): Uint8Array => frame(EffectKind.call, [1, operation, "t", "", "", "{}", 0, new Uint8Array(0)]);
-  equal(decodeEffects(call(2)).ok, true);
-  equal(decodeEffects(call(3)).ok, false);
+  equal(decodeEffects(call(3)).ok, true);
+  equal(decodeEffects(call(4)).ok, false);
   equal(decodeEffects(frame(EffectKind.log, [3, "", undefined])).ok, true);
   equal(decodeEffects(frame(EffectKind.log, [4, "", undefined])).ok, false);
 });

@@ -35,8 +35,11 @@ export interface CallEffect {
   readonly kind: "call";
   /** The machine's number for it; the answer names it again. */
   readonly call: number;
-  /** `request`: to the outlet `target`. `fetch`: to the URL `target`. `state`: read the state kept under the key `target`. */
-  readonly operation: "request" | "fetch" | "state";
+  /**
+   * `request`: to the outlet `target`. `fetch`: to the URL `target`. `state`: read the state kept under the key `target`.
+   * `window`: read a piece of the message's stored body, from the offset in bytes that `target` says.
+   */
+  readonly operation: "request" | "fetch" | "state" | "window";
   readonly target: string;
   /** HTTP method, or empty for the outlet's own. */
   readonly method: string;
@@ -85,6 +88,11 @@ export interface ContinueEffect {
   readonly contentType: string;
   readonly headersJson: string;
   readonly body: Uint8Array;
+  /**
+   * A batch is complete: the message is its own with its headers and body, and is read on from this position, which means something to the
+   * machine alone. The other fields say nothing.
+   */
+  readonly position?: string | undefined;
 }
 
 /** The flow is complete. Always the last effect. */
@@ -142,7 +150,7 @@ function tidyCode(code: string): string {
 }
 
 const levels: readonly LogLevel[] = ["debug", "info", "warn", "error"];
-const operations: readonly CallEffect["operation"][] = ["request", "fetch", "state"];
+const operations: readonly CallEffect["operation"][] = ["request", "fetch", "state", "window"];
 
 export function effectParts(effect: Effect): readonly Part[] {
   switch (effect.kind) {
@@ -170,7 +178,9 @@ export function effectParts(effect: Effect): readonly Part[] {
     case "wait":
       return [effect.wait, effect.name, effect.key, effect.dueMs, effect.questionJson];
     case "continue":
-      return [effect.contentType, effect.headersJson, effect.body];
+      return effect.position === undefined
+        ? [effect.contentType, effect.headersJson, effect.body]
+        : [effect.contentType, effect.headersJson, effect.body, effect.position];
     case "done":
       return effect.reply === undefined
         ? [undefined, undefined, undefined, undefined]
@@ -271,12 +281,14 @@ export function effectOf(record: PartRecord, kind: number): Effect | undefined {
       return fields.valid ? effect : undefined;
     }
     case EffectKind.continue: {
-      const fields = record.expect(3);
+      const isBatch = record.length === 4;
+      const fields = record.expect(isBatch ? 4 : 3);
       const effect: ContinueEffect = {
         kind: "continue",
         contentType: fields.text(0, hardLimits.nameBytes),
         headersJson: fields.text(1, hardLimits.headersBytes),
         body: fields.bytes(2),
+        ...(isBatch ? { position: fields.text(3, hardLimits.positionBytes) } : {}),
       };
       return fields.valid ? effect : undefined;
     }

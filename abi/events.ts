@@ -38,6 +38,17 @@ export interface ResolveEvent {
   readonly status: number;
   readonly headersJson: string;
   readonly body: Uint8Array;
+  /** Where the body stands, for the answer to a `window`: a recording has this in place of the bytes. The machine never gets it. */
+  readonly window?: StoredWindow | undefined;
+}
+
+/** A piece of a body that is kept apart. */
+export interface StoredWindow {
+  /** Of the whole body, 64 hexadecimal digits. */
+  readonly sha256: string;
+  readonly offset: number;
+  /** Length of the piece. */
+  readonly bytes: number;
 }
 
 /** A timer is due. */
@@ -96,6 +107,15 @@ export function eventParts(event: Event): readonly Part[] {
   }
 }
 
+/** Parts as a recording has them: a window is named and not repeated. */
+export function recordedParts(event: Event): readonly Part[] {
+  if (event.kind !== "resolve" || event.window === undefined) return eventParts(event);
+  const { timeMs, call, error, status, headersJson, window } = event;
+  return [timeMs, call, error?.code, error?.message, status, headersJson, noBytes, window.sha256, window.offset, window.bytes];
+}
+
+const noBytes = new Uint8Array(0);
+
 export function encodeEvent(event: Event): Uint8Array {
   return encodeFrame([{ kind: EventKind[event.kind], parts: eventParts(event) }]);
 }
@@ -111,6 +131,12 @@ export function decodeEvent(frame: Uint8Array): Result<Event, string> {
   if (!decoded.ok) return decoded;
   const record = decoded.value[0];
   return record === undefined ? err("event: none in the frame") : eventOf(record, record.kind);
+}
+
+const sha256 = /^[0-9a-f]{64}$/;
+
+function windowOf(fields: PartRecord): StoredWindow {
+  return { sha256: fields.text(7, 64), offset: fields.count(8, Number.MAX_SAFE_INTEGER), bytes: fields.count(9, hardLimits.windowBytes) };
 }
 
 /** The event in a record, whose kind says which. */
@@ -133,7 +159,8 @@ export function eventOf(record: PartRecord, kind: number): Result<Event, string>
       return fields.valid && event.seed.length === hardLimits.seedBytes ? ok(event) : err("deliver: misshapen");
     }
     case EventKind.resolve: {
-      const fields = record.expect(7);
+      const isWindow = record.length === 10;
+      const fields = record.expect(isWindow ? 10 : 7);
       const code = fields.optionalText(2, hardLimits.nameBytes);
       const message = fields.optionalText(3, hardLimits.errorTextBytes);
       const event: ResolveEvent = {
@@ -144,8 +171,10 @@ export function eventOf(record: PartRecord, kind: number): Result<Event, string>
         status: fields.count(4, 999),
         headersJson: fields.text(5, hardLimits.headersBytes),
         body: fields.bytes(6),
+        ...(isWindow ? { window: windowOf(fields) } : {}),
       };
-      return fields.valid ? ok(event) : err("resolve: misshapen");
+      const isWhole = event.window === undefined || (sha256.test(event.window.sha256) && event.body.length === 0);
+      return fields.valid && isWhole ? ok(event) : err("resolve: misshapen");
     }
     case EventKind.wake: {
       const fields = record.expect(2);

@@ -164,6 +164,8 @@ test("the limits are those of docs/ABI.md", () => {
     ["one log text 16 KiB", hardLimits.logTextBytes, 16 * kib],
     ["error texts 16 KiB each", hardLimits.errorTextBytes, 16 * kib],
     ["questions 16 KiB", hardLimits.questionBytes, 16 * kib],
+    ["windows 256 KiB", hardLimits.windowBytes, 256 * kib],
+    ["positions 32 KiB", hardLimits.positionBytes, 32 * kib],
     ["sleeps 3,660 days", hardLimits.sleepMs, 3660 * 86_400_000],
     ["seeds 32 bytes", hardLimits.seedBytes, 32],
     ["a machine's memory 256 MiB", hardLimits.memoryBytes, 256 * mib],

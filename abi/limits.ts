@@ -29,6 +29,10 @@ export const hardLimits = {
   recordingBytes: 256 * mib,
   /** Events, steps and effects of one recording. */
   recordingRecords: 1_000_000,
+  /** Longest piece of a stored body that a machine reads at once, in bytes. */
+  windowBytes: 256 * kib,
+  /** Longest position of a message that is read in batches, as JSON in UTF-8 bytes. */
+  positionBytes: 32 * kib,
   /** Most effects one step may have. */
   effectsPerStep: 100_000,
   /** Parts of one record. */

@@ -30,6 +30,7 @@ export {
   type ResolveEvent,
   type ResumeEvent,
   type SignalEvent,
+  type StoredWindow,
   type WakeEvent,
 } from "./events.ts";
 export {

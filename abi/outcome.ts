@@ -9,6 +9,8 @@ export const machineErrors = {
   MF_EFFECT_LIMIT: "the flow produced too many effects in one step: split the message before it arrives, or raise limits.sends",
   MF_MACHINE_TRAP: "the machine stopped on an illegal operation, a bug in the engine or the kernel: please report it with the message",
   MF_MACHINE_LIED: "the machine's effects are malformed, and none was carried out: the machine may be compromised",
+  MF_MACHINE_EVICTED:
+    "the machine lost its memory to others after it had read more of its message than is read again: the message begins anew; read it in batches, with flow({ batch: 500 })",
   MF_MACHINE_LOST: "the worker crashed repeatedly: look for a message that crashes its machine",
   MF_MACHINE_ENDED: "the machine has ended and takes no more events",
   MF_MONITOR_BUSY: "all machines are busy and the queue is full: try again later, or allow more workers",

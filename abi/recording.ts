@@ -6,7 +6,7 @@
  *
  *   1           head       ABI version │ image's SHA-256, hexadecimal │ flow │ its limits: memory, CPU, time, sends, log
  *   2           redaction  names of headers, JSON │ JSON pointers, JSON │ bodies; the record is absent where nothing was left out
- *   0x10 + kind event      parts as in events.ts; `deliver` first
+ *   0x10 + kind event      parts as in events.ts; `deliver` first; a `resolve` with a window of a stored body names it in three parts more
  *   0x20        step       status │ CPU ms │ pages │ code, message, stack of its failure │ workers lost; its effects follow it
  *   0x30 + kind effect     parts as in effects.ts
  *
@@ -14,7 +14,7 @@
  */
 import { assert, err, ok, type Result } from "#base";
 import { type Effect, EffectKind, effectOf, effectParts, isLast } from "./effects.ts";
-import { type DeliverEvent, type Event, EventKind, eventOf, eventParts } from "./events.ts";
+import { type DeliverEvent, type Event, EventKind, eventOf, eventParts, recordedParts } from "./events.ts";
 import { decodeFrame, type FrameForm, frameHeaderBytes, type Part, type PartRecord, writeFrameHeader, writeRecord } from "./frame.ts";
 import { abiVersion, type FlowLimits, hardLimits, recordingVersion } from "./limits.ts";
 import { type MachineErrorCode, machineErrors, type StepFailure } from "./outcome.ts";
@@ -115,7 +115,7 @@ export function encodeRecordingInto(target: Buffer, start: number, recording: Re
   if (at >= 0) at = writeRecord(target, at, eventKinds + EventKind.deliver, eventParts(recording.deliver));
   for (const event of recording.events) {
     if (at < 0) return -1;
-    at = writeRecord(target, at, eventKinds + EventKind[event.kind], eventParts(event));
+    at = writeRecord(target, at, eventKinds + EventKind[event.kind], recordedParts(event));
   }
   for (const step of recording.steps) {
     if (at < 0) return -1;

@@ -1,5 +1,5 @@
 /** The gateway: receives messages, keeps them safe, starts machines, and carries out their effects. */
-export { type StoredBody, storedBodyOf } from "./contract/stored-body.ts";
+export { positionHeader, type StoredBody, storedBodyOf } from "./contract/stored-body.ts";
 export { letterBody } from "./stored-bodies/letter-body.ts";
 export { BodyStore, configuredBodyStore } from "./stored-bodies/store.ts";
 export { configFiles, loadConfig, loadTemplate, publishedSchema, showConfig } from "./config/load.ts";

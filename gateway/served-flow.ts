@@ -1,7 +1,7 @@
 /** One flow as it is served: its delivery, its sources and its outlets, wired together; and how they are swapped at a reload. */
-import { type Clock, CodedError, type Prng } from "#base";
+import { assert, type Clock, CodedError, type Prng } from "#base";
 import type { Dispatcher } from "undici";
-import type { LongBodies } from "./contract/stored-body.ts";
+import { type LongBodies, storedBodyOf } from "./contract/stored-body.ts";
 import type { BodyStore } from "./stored-bodies/store.ts";
 import type { FlowConfig, OutletConfig, SourceConfig } from "./contract/config.ts";
 import type { Connectors } from "./contract/connectors.ts";
@@ -117,6 +117,7 @@ export class ServedFlow {
       tracing: ports.tracing,
       channels: () => this.#byName,
       hosts: () => this.#hosts,
+      bodyStore: ports.bodyStore,
     });
     const prepared = this.prepare(config, image);
     this.delivery = new FlowDelivery(prepared.flow, {
@@ -124,6 +125,13 @@ export class ServedFlow {
       loadAsleep: (sha256, flow) => this.#asleepIn(sha256, flow),
       logger: this.#logger,
       perform,
+      readWindow: (id, window) => {
+        assert(ports.bodyStore !== undefined, "a window is of a stored body");
+        return ports.bodyStore.windowNow(id, window);
+      },
+      mayFreeBody: (headers) => {
+        if (storedBodyOf(headers) !== undefined) ports.bodyStore?.onFree();
+      },
       outboxes: () => this.#byName,
       pressure: () => this.#restSources(),
     });
@@ -186,6 +194,7 @@ export class ServedFlow {
       sleepMostMs: config.sleep.max,
       retriesProgramErrors: config.retry.programErrors,
       config,
+      reads: image.reads,
       places: image.places,
     };
     const { canary } = image;
@@ -403,7 +412,10 @@ export class ServedFlow {
 
   get #longBodies(): LongBodies | undefined {
     const { bodyStore: store } = this.#ports;
-    const thresholdBytes = this.delivery.flow.config.claimCheck;
+    const { config, reads, limits } = this.delivery.flow;
+    const { storedFromBytes, storedMemoryShare } = gatewayLimits;
+    const own = reads === undefined ? undefined : Math.min(storedFromBytes[reads], limits.memoryBytes / storedMemoryShare);
+    const thresholdBytes = config.claimCheck ?? own;
     return store === undefined || thresholdBytes === undefined ? undefined : { thresholdBytes, store };
   }
 

@@ -33,6 +33,7 @@ export interface Built {
 interface FlowOptions {
   readonly outlets?: unknown;
   readonly limits?: unknown;
+  readonly batch?: unknown;
 }
 
 /** Outlets of `flow<"a" | "b">(…)`, read from the flow's own text: types do not survive bundling. */
@@ -131,6 +132,7 @@ export function imageOfBundle(
       engine: artifacts.engineVersion,
       outlets: readOutlets(options, source),
       limits: readLimits(options.limits),
+      ...(options.batch !== undefined ? { reads: "batch" } : bundle.streams === true ? { reads: "stream" } : {}),
       memoryPages: machine.memory.length / layout.wasmPageBytes,
       stackPointer: machine.stackPointer,
       sources: bundle.sources,

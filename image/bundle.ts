@@ -6,7 +6,7 @@ import { basename, dirname, extname, isAbsolute, relative, resolve, sep } from "
 import { fileURLToPath } from "node:url";
 import { build, type BuildResult, type Loader, type Message, type Plugin } from "esbuild";
 import { CodedError } from "#base";
-import { linkedParts, partModules } from "#kernel";
+import { linkedParts, partModules, streamingParts } from "#kernel";
 import { nodeModulesPlugin, nodeNamespace, refusedNodeModule } from "./bundle-node.ts";
 import { type Readable, readableFor, refusedFile } from "./readable.ts";
 
@@ -131,6 +131,8 @@ function importNothing(files: readonly string[]): Plugin {
 export interface Bundle {
   readonly script: Uint8Array;
   readonly sourceMap: Uint8Array;
+  /** The flow reads its message in pieces. */
+  readonly streams?: boolean;
   /** Every file that went in, absolute. */
   readonly inputs: readonly string[];
   /** Bytes each source has in the bundle, largest first; paths relative to the flow's folder. */
@@ -347,6 +349,7 @@ export async function bundleFlow(
   return {
     script: output(result, ".js"),
     sourceMap: output(result, ".map"),
+    streams: /\bfor await\b|\bfromAsync\b/.test(text) && linked.some((part) => streamingParts.includes(part)),
     inputs: inputsOf(result, folder),
     sources: sources
       .filter(({ path: name, bytes }) => bytes > 0 && name !== entryName)

@@ -14,6 +14,8 @@ export interface Manifest {
   /** Outlets the flow may use; null when it did not say, so that the gateway decides. */
   readonly outlets: readonly string[] | null;
   readonly limits: FlowLimits;
+  /** The flow reads its message in pieces, in one run or a batch a run; absent: as a whole. */
+  readonly reads?: "stream" | "batch";
   /** Linear memory at rest, in 64 KiB pages. */
   readonly memoryPages: number;
   /** The engine's stack pointer at rest. */
@@ -44,6 +46,7 @@ export function manifestFault(value: unknown): string | undefined {
   if (!isCount(m.memoryPages, 4096) || m.memoryPages === 0) return "memoryPages is out of range";
   if (!isCount(m.stackPointer, m.memoryPages * 65_536)) return "stackPointer is out of range";
   if (!Array.isArray(m.sources)) return "sources is not a list";
+  if (m.reads !== undefined && m.reads !== "stream" && m.reads !== "batch") return "reads is unknown";
   const limits = m.limits as Readonly<Record<keyof FlowLimits, unknown>> | null | undefined;
   if (typeof limits !== "object" || limits === null) return "limits is missing";
   for (const key of ["memoryBytes", "cpuMs", "timeMs", "sends", "logBytes"] as const) {

@@ -10,4 +10,4 @@ export { nativeFunctions } from "./native-functions.ts";
 export { netModule } from "./net-module.ts";
 export { platformModule, servicePlatformModule } from "./platform.ts";
 export { nativeInNode } from "./runtime/node-natives.ts";
-export { linkedParts, partModules } from "./runtime/parts.ts";
+export { linkedParts, partModules, streamingParts } from "./runtime/parts.ts";

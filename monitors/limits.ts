@@ -6,6 +6,8 @@ export const machineLimits = {
   losses: 2,
   /** Times a step may lose its worker, or its place there, through no fault of the machine. */
   displacements: 64,
+  /** Most bytes of its stored body that a machine is given again, where its place or its worker was lost. */
+  readAgainBytes: 32 * 1024 * 1024,
 } as const;
 
 /** Pauses of a flow whose messages end their workers: none after the first, then doubled each time. */

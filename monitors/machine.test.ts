@@ -285,3 +285,53 @@ describe("a machine that is evicted", () => {
     equal(told(await step), "done");
   });
 });
+
+describe("a machine that reads its message in pieces", () => {
+  const piece = (bytes: number): NextEvent => ({
+    kind: "resolve",
+    timeMs: 1,
+    call: 0,
+    error: undefined,
+    status: 200,
+    headersJson: "{}",
+    body: new Uint8Array(0),
+    window: { sha256: "0".repeat(64), offset: 0, bytes },
+  });
+  const reads = async (machine: OwnedMachine<Seat>, bytes: number): Promise<string> => {
+    const step = machine.step(piece(bytes));
+    machine.answered(gave("waits"));
+    return told(await step);
+  };
+
+  test("is given again what it has read, up to a bound", async () => {
+    const machine = await waiting();
+    equal(await reads(machine, machineLimits.readAgainBytes), "waiting");
+    machine.evict();
+    const step = machine.step(wake(1));
+    deepEqual(host.runs.at(-1), "deliver resolve wake1");
+    machine.answered(displaced);
+    machine.answered(gave("done"));
+    equal(told(await step), "done");
+  });
+
+  for (const [name, lose] of [
+    ["its memory", (machine: OwnedMachine<Seat>): void => machine.evict()],
+    ["its place", (machine: OwnedMachine<Seat>): void => machine.answered(displaced)],
+  ] as const)
+    test(`begins anew beyond it when it loses ${name}, and is stopped for nobody`, async () => {
+      const machine = await waiting();
+      for (let at = 0; at <= machineLimits.readAgainBytes; at += 2 ** 20) equal(await reads(machine, 2 ** 20), "waiting");
+      equal(machine.stopped, true);
+      if (name === "its memory") lose(machine);
+      const step = machine.step(wake(1));
+      if (name === "its place") lose(machine);
+      equal(told(await step), "MF_MACHINE_EVICTED");
+      equal(machine.over, true);
+    });
+
+  test("has its time anew with each piece", async () => {
+    const machine = await waiting({ timeMs: 0 });
+    for (let i = 0; i < 4; i++) equal(await reads(machine, 1), "waiting");
+    equal(told(await machine.step(wake(1))), "MF_TIME_LIMIT");
+  });
+});

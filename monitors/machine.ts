@@ -80,10 +80,12 @@ export class OwnedMachine<Seat> implements Machine {
   readonly events: Event[];
   /** Undefined once it is over, or its host could not read it: then it is run from its first event. */
   memory: Terms<Seat>["memory"];
-  /** Its step was stopped to let others go first, and is not stopped again. */
+  /** Its step was stopped to let others go first, and is not stopped again; or it has read too much for that. */
   stopped = false;
   readonly #host: MachineHost<Seat>;
-  readonly #startedMs = performance.now();
+  #startedMs = performance.now();
+  /** Of its message's stored body, in pieces that its events name. */
+  #readBytes = 0;
   #state: State = "ready";
   /** The answer to whatever else it is given, once it is over. */
   #over: MachineErrorCode | undefined;
@@ -129,7 +131,14 @@ export class OwnedMachine<Seat> implements Machine {
 
   /** Gives up the memory of a waiting machine: its next event runs it again from the first. Does nothing in other states. */
   evict(): void {
-    if (this.#state === "waiting") this.#host.release(this);
+    if (this.#state !== "waiting") return;
+    if (this.#isLong) this.#finish("failed", "MF_MACHINE_EVICTED");
+    else this.#host.release(this);
+  }
+
+  /** It has read too much to be given all of it again: its message is to begin anew. */
+  get #isLong(): boolean {
+    return this.#readBytes > machineLimits.readAgainBytes;
   }
 
   /** For the host: the result of the step that runs. */
@@ -140,8 +149,9 @@ export class OwnedMachine<Seat> implements Machine {
     if (this.#over === undefined && this.#mayRepeat(result)) return this.#host.run(this);
     this.#settle = undefined;
     this.#displacements = 0;
-    this.stopped = false;
-    settle(this.#conclude(result));
+    this.stopped = this.#isLong;
+    const isEvicted = this.#isLong && (result.status === "displaced" || result.status === "missing");
+    settle(this.#conclude(isEvicted ? { ...result, code: "MF_MACHINE_EVICTED" } : result));
     this.#goOn();
   }
 
@@ -153,11 +163,20 @@ export class OwnedMachine<Seat> implements Machine {
   }
 
   #give(event: NextEvent, settle: Settle): void {
-    const late = event.kind !== "cancel" && performance.now() - this.#startedMs > this.limits.timeMs;
+    const piece = event.kind === "resolve" ? event.window : undefined;
+    if (piece !== undefined) this.#readOn(piece.bytes);
+    const late = event.kind !== "cancel" && piece === undefined && performance.now() - this.#startedMs > this.limits.timeMs;
     if (late && this.#over === undefined) this.#finish("failed", "MF_TIME_LIMIT");
     if (this.#over !== undefined) return settle(broken(this.#over));
     this.events.push(event);
     this.#run(settle);
+  }
+
+  /** It reads its message on, which is progress: its time begins anew. */
+  #readOn(bytes: number): void {
+    this.#readBytes += bytes;
+    if (this.#isLong) this.stopped = true;
+    this.#startedMs = performance.now();
   }
 
   #run(settle: Settle): void {
@@ -177,6 +196,7 @@ export class OwnedMachine<Seat> implements Machine {
 
   /** True if the step has no result and may be tried again. */
   #mayRepeat({ status, endedWorker, code }: StepResult): boolean {
+    if (this.#isLong) return false;
     if (status === "missing") this.memory = undefined;
     if (status === "displaced" || status === "missing") return ++this.#displacements < machineLimits.displacements;
     return status === "lost" && endedWorker === true && code === undefined && this.#losses < machineLimits.losses;

@@ -8,6 +8,7 @@
  *
  * The machine stays where it is while it sleeps, or is made again from its events, as the gateway does it: that changes nothing.
  */
+import { createHash } from "node:crypto";
 import type { CallEffect, DeliverEvent, Event, FlowLimits, Headers, LogEffect, ResumeEvent, StepOutcome } from "#abi";
 import {
   type CallAnswer,
@@ -22,6 +23,7 @@ import {
   type OpenWait,
   type Reply,
   type StateChange,
+  positionHeader,
   type Waits,
 } from "#gateway";
 import type { LoadedImage, Machine } from "#monitors";
@@ -67,6 +69,8 @@ export interface DriveOptions {
   /** When a wait's time is over; at its end where this says nothing. */
   readonly timeout?: ((wait: number, dueMs: number) => TimedWake | undefined) | undefined;
   readonly signals?: readonly GivenSignal[] | undefined;
+  /** A message that is read in batches is read to its end; else the first batch is the end. */
+  readonly batches?: boolean | undefined;
   /** Somebody waits for the reply: the machine can't sleep. */
   readonly callerWaits?: boolean | undefined;
   /** How long a signal is kept that comes before its wait. */
@@ -185,7 +189,16 @@ export class Drive implements EffectHost {
         const end = this.#took(outcome) ?? this.#timeIsUp();
         if (end?.kind === "failed") return this.#failed(end.failure);
         if (end?.kind === "unstarted") return this.#failed(unstarted(end.code));
-        if (end?.kind === "done") return this.#commit(undefined) ?? { kind: "done", reply: end.reply, next: end.next };
+        if (end?.kind === "done") {
+          const refused = this.#commit(undefined);
+          const position = this.#options.batches === true ? end.next?.position : undefined;
+          if (refused !== undefined || position === undefined) return refused ?? { kind: "done", reply: end.reply, next: end.next };
+          if (this.steps >= replayLimits.events) return this.#failed(endless());
+          machine.end();
+          machine = start(this.#nextBatch(position));
+          outcome = await machine.first;
+          continue;
+        }
         if (this.steps >= replayLimits.events) return this.#failed(endless());
         if (end?.kind === "asleep") {
           const refused = this.#commit(end);
@@ -240,6 +253,21 @@ export class Drive implements EffectHost {
     this.#close(asleep, this.#open.length);
     this.#open = [];
     return undefined;
+  }
+
+  /** Begins the next batch: the same message, in a machine of its own. */
+  #nextBatch(position: string): DeliverEvent {
+    const { deliver, headers } = this.#options;
+    const headersJson = JSON.stringify({ ...headers, [positionHeader]: position });
+    const stateJson = this.state === undefined ? deliver.stateJson : JSON.stringify(this.state);
+    const seed = createHash("sha256").update(deliver.seed).update(String(this.transactions.length)).digest();
+    const next = { ...deliver, timeMs: this.#nowMs, headersJson, stateJson, seed: new Uint8Array(seed) };
+    this.#beganMs = this.#nowMs;
+    this.#wokenBy = [];
+    this.#events.splice(0, this.#events.length, next);
+    this.#effects = this.#newEffects();
+    this.#effects.began(this.#nowMs);
+    return next;
   }
 
   /** Begins the next transaction. Returns its first event; undefined if nothing wakes the machine; the life's end if it is given up first. */

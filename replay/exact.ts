@@ -15,7 +15,7 @@ export interface ExactReplay {
 }
 
 /** Failures whose effects depend on when the monitor cut the step off. */
-const cutOff = new Set<string>(["MF_CPU_LIMIT", "MF_TIME_LIMIT", "MF_MACHINE_LOST", "MF_MACHINE_ENDED"]);
+const cutOff = new Set<string>(["MF_CPU_LIMIT", "MF_TIME_LIMIT", "MF_MACHINE_LOST", "MF_MACHINE_EVICTED", "MF_MACHINE_ENDED"]);
 /** Failures of a gateway without room: nothing ran. */
 const notRun = new Set<string>(["MF_MONITOR_BUSY", "MF_MONITOR_CLOSED"]);
 

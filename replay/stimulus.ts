@@ -201,6 +201,7 @@ export async function driveMachine(monitor: MachineStarter, image: LoadedImage, 
     answer: (call) => answerTo(call, options, rules),
     signals: signalsOf(stimulus),
     callerWaits: stimulus.callerWaits,
+    batches: true,
     earlyMs: given?.earlySignalMs,
     logged: (effect) => logs.push(stacks?.log(effect) ?? { ...effect }),
   });

@@ -115,6 +115,16 @@ test("recipient list: all who are named, or nobody", async () => {
   );
 });
 
+test("splitter of a long file: every row once, over several batches", async () => {
+  const text = `sku,qty\n${Array.from({ length: 1200 }, (_, i) => `s${i},${i}\n`).join("")}`;
+  equal((await post("/pricelist", text, { "content-type": "text/csv" })).status, 202);
+  const rows = (await arrived("/articles", 1200)) as { sku: string; qty: number }[];
+  deepEqual(
+    rows.map(({ qty }) => qty).sort((a, b) => a - b),
+    Array.from({ length: 1200 }, (_, i) => i),
+  );
+});
+
 test("splitter: one for each part, in order per article", async () => {
   await post("/splitter", {
     id: 5,

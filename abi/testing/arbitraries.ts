@@ -82,7 +82,7 @@ const passing: fc.Arbitrary<Effect> = fc.oneof(
   record({
     kind: fc.constant("call" as const),
     call: number,
-    operation: fc.constantFrom("request", "fetch", "state"),
+    operation: fc.constantFrom("request", "fetch", "state", "window"),
     target: name,
     method: name,
     contentType: name,
@@ -99,6 +99,7 @@ const last: fc.Arbitrary<Effect> = fc.oneof(
     reply: fc.option(record({ status: fc.nat(999), contentType: name, headersJson: json, body: bytes }), { nil: undefined }),
   }),
   record({ kind: fc.constant("continue" as const), contentType: name, headersJson: json, body: bytes }),
+  record({ kind: fc.constant("continue" as const), contentType: name, headersJson: json, body: bytes, position: json }),
   record({
     kind: fc.constant("fail" as const),
     code: fc.stringMatching(/^[A-Z][A-Z_]{0,30}$/),
@@ -140,12 +141,23 @@ const steps = record({
 const isDeliver = (event: Event): event is Recording["deliver"] => event.kind === "deliver";
 const isLater = (event: Event): event is Recording["events"][number] => event.kind !== "deliver";
 
+const windows = record({
+  kind: fc.constant("resolve" as const),
+  timeMs: time,
+  call: number,
+  error: fc.constant(undefined),
+  status: fc.nat(999),
+  headersJson: json,
+  body: fc.constant(new Uint8Array(0)),
+  window: record({ sha256: fc.stringMatching(/^[0-9a-f]{64}$/), offset: fc.maxSafeNat(), bytes: fc.nat(256 * 1024) }),
+});
+
 export const recordings: fc.Arbitrary<Recording> = record({
   imageSha256: fc.stringMatching(/^[0-9a-f]{64}$/),
   flow: name,
   limits: record({ memoryBytes: fc.nat(), cpuMs: time, timeMs: time, sends: fc.nat(), logBytes: fc.nat() }),
   deliver: events.filter(isDeliver),
-  events: fc.array(events.filter(isLater), { maxLength: 4 }),
+  events: fc.array(fc.oneof(events.filter(isLater), windows), { maxLength: 4 }),
   steps: fc.array(steps, { maxLength: 5 }),
   redaction: fc.option(redaction, { nil: undefined }),
 }).map((recording) => ({ ...recording, steps: recording.steps.slice(0, recording.events.length + 1) }));

@@ -148,7 +148,13 @@ export class Images implements ImageKeeper {
       throw new CodedError("MF_IMAGE_CORRUPT", `${file} is not the image that its name says: put the right one there`);
     const loaded = await this.#monitor.load(image);
     const places = this.#places(image, file, await flowOf(this.#base, sha256));
-    return { image: loaded, outlets: image.manifest.outlets ?? undefined, limits: image.manifest.limits, places };
+    return {
+      image: loaded,
+      outlets: image.manifest.outlets ?? undefined,
+      limits: image.manifest.limits,
+      reads: image.manifest.reads,
+      places,
+    };
   }
 
   #places({ manifest, sha256 }: Image, file: string | undefined, source: string | undefined): StackMapper {
@@ -282,6 +288,12 @@ export class Images implements ImageKeeper {
     const loaded = await this.#monitor.load(image);
     inUse.loaded.push(loaded);
     inUse.inputs.push(...inputs);
-    return { image: loaded, outlets: manifest.outlets ?? undefined, limits: manifest.limits, places: this.#places(image, file, source) };
+    return {
+      image: loaded,
+      outlets: manifest.outlets ?? undefined,
+      limits: manifest.limits,
+      reads: manifest.reads,
+      places: this.#places(image, file, source),
+    };
   }
 }

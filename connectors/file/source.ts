@@ -27,7 +27,7 @@ export interface FileSourceConfig {
   readonly stable: number;
   readonly every: number;
   readonly contentType: string | undefined;
-  readonly maxSize: number;
+  readonly maxSize: number | undefined;
 }
 
 interface Seen {
@@ -193,7 +193,12 @@ class FileSource implements Source {
     const check = this.#context.longBodies?.();
     const large = check !== undefined && stat.size > check.thresholdBytes;
     const { uploads } = this.#context.memory;
-    const limit = stat.size > this.#config.maxSize ? "maxSize" : !large && stat.size > uploads.largestBytes ? "`memory` allows" : undefined;
+    const limit =
+      stat.size > (this.#config.maxSize ?? (large ? gatewayLimits.storedFileBytes : gatewayLimits.fileBytes))
+        ? "maxSize"
+        : !large && stat.size > uploads.largestBytes
+          ? "`memory` allows"
+          : undefined;
     if (limit !== undefined) {
       logger.error(
         { file: name, code: "MF_FILE_LIMIT" },
@@ -343,7 +348,9 @@ Headers: \`mayfly-file-name\` (percent-encoded), \`mayfly-file-size\`, \`mayfly-
       stable: duration("A file is complete once it has not changed for this time.", "1s"),
       every: duration("Interval between scans of the folder.", "1s"),
       contentType: { type: "string", description: "Content type of every file." },
-      maxSize: size("Maximum size of a file; longer files are moved to `failed`.", `${gatewayLimits.fileBytes / 2 ** 20}MiB`),
+      maxSize: size(
+        "Maximum size of a file; longer files are moved to `failed`. Default: 64MiB, and 16GiB where it goes into the body store.",
+      ),
     },
   },
   example: 'file: { dir: ./inbox, pattern: "*.csv", every: 500ms }',

@@ -26,7 +26,7 @@ export interface S3SourceConfig extends S3Config {
   readonly failed: string;
   readonly every: number;
   readonly contentType: string | undefined;
-  readonly maxSize: number;
+  readonly maxSize: number | undefined;
 }
 
 interface Session {
@@ -371,7 +371,7 @@ committed, and counts as failed if the message failed for good (its dead letter 
       failed: folder("Beginning of the keys of objects whose message failed for good.", "failed/"),
       every: duration("Interval between polls of the bucket.", "5s"),
       contentType: { type: "string", description: "Content type of every object." },
-      maxSize: size("Maximum size of an object; longer ones count as failed.", `${gatewayLimits.fileBytes / 2 ** 20}MiB`),
+      maxSize: size("Maximum size of an object; longer ones count as failed. Default: 64MiB, and 16GiB where it goes into the body store."),
     },
   },
   example: `s3: { region: eu-central-1, bucket: acme-orders, prefix: inbox/, accessKeyId: "\${S3_KEY}", secretAccessKey: "\${S3_SECRET}" }`,

@@ -34,7 +34,7 @@ export interface SftpSourceConfig extends SftpConfig {
   readonly every: number;
   readonly lease: number;
   readonly contentType: string | undefined;
-  readonly maxSize: number;
+  readonly maxSize: number | undefined;
 }
 
 interface Session {
@@ -257,7 +257,12 @@ class SftpSource implements Source {
     const check = this.#context.longBodies?.();
     const large = check !== undefined && size > check.thresholdBytes;
     const { uploads } = this.#context.memory;
-    const limit = size > this.#config.maxSize ? "maxSize" : !large && size > uploads.largestBytes ? "`memory` allows" : undefined;
+    const limit =
+      size > (this.#config.maxSize ?? (large ? gatewayLimits.storedFileBytes : gatewayLimits.fileBytes))
+        ? "maxSize"
+        : !large && size > uploads.largestBytes
+          ? "`memory` allows"
+          : undefined;
     if (limit !== undefined) {
       const text = `the file has ${size} bytes, more than ${limit}: it is moved to ${this.#config.failed}`;
       this.#context.logger.error({ file: name, code: "MF_SFTP_LIMIT" }, text);
@@ -443,7 +448,9 @@ dead letter says why).
       every: duration("Interval between polls of the folder.", "5s"),
       lease: duration("Time after which the files of a gateway that is gone are taken over by another.", "1m"),
       contentType: { type: "string", description: "Content type of every file." },
-      maxSize: size("Maximum size of a file; longer files are moved to `failed`.", `${gatewayLimits.fileBytes / 2 ** 20}MiB`),
+      maxSize: size(
+        "Maximum size of a file; longer files are moved to `failed`. Default: 64MiB, and 16GiB where it goes into the body store.",
+      ),
     },
   },
   example: `sftp: { host: files.example.com, user: mayfly, privateKey: sftp.key, hostKey: "SHA256:nThbg6kXUpJWGl7E1IGOCspRomTxdCARLviKw6E5SY8", dir: /orders, pattern: "*.csv" }`,

@@ -106,8 +106,8 @@ export class PolledFiles {
   }
 
   /** Why a file of `size` bytes is never read, or undefined. */
-  limitOf(size: number, maxSize: number): string | undefined {
-    if (size > maxSize) return "maxSize";
+  limitOf(size: number, maxSize: number | undefined): string | undefined {
+    if (size > (maxSize ?? (this.isLarge(size) ? gatewayLimits.storedFileBytes : gatewayLimits.fileBytes))) return "maxSize";
     return !this.isLarge(size) && size > this.#context.memory.uploads.largestBytes ? "`memory` allows" : undefined;
   }
 

@@ -187,7 +187,7 @@ function flowSchema(outlets: readonly ConnectorDescription[]): JsonSchema {
     },
     expires: duration("Maximum wait before a message starts; after that it becomes a dead letter."),
     claimCheck: size(
-      "Bodies longer than this, from http and file sources, are streamed to a store beside the journal and never held in memory; the flow can only forward such a message. Needs a journal on disk. Default: off.",
+      "Bodies longer than this, from http, file, sftp and s3 sources, are streamed to a store beside the journal and never held in memory; the flow reads such a message with `rows`, `lines` or `elements`, or forwards it. Needs a journal on disk. Default: 8MiB, or an eighth of the machine's memory, for a flow that reads so; 256KiB with `batch`; off for others.",
     ),
     concurrency: whole("Maximum number of machines of this flow.", 1, 100_000, gatewayLimits.concurrency),
     queue: whole(

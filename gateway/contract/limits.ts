@@ -34,6 +34,12 @@ export const gatewayLimits = {
   openCallsPerMachine: 256,
   /** Calls one message may make over all its steps. */
   callsPerMessage: 10_000,
+  /** Pieces of its stored body that one message may read: 16 GiB. */
+  windowsPerMessage: 65_536,
+  /** A flow that reads its body in pieces has longer ones stored, unless `claimCheck` says otherwise: with `batch`, and without. */
+  storedFromBytes: { batch: 256 * kib, stream: 8 * mib },
+  /** The same as a share of the machine's memory, where that is less. */
+  storedMemoryShare: 8,
   /** Most certificates of the server besides its first, and the interval at which their files are looked at, in milliseconds. */
   certificates: 64,
   certificatesMs: 5_000,
@@ -225,6 +231,8 @@ export const gatewayLimits = {
   filesAtOnce: 16,
   filesPerScan: 10_000,
   fileBytes: 64 * mib,
+  /** The same where it goes into the body store. */
+  storedFileBytes: 16 * 1024 * mib,
 
   /** Longest stored body that an outlet gets which can't send it as a stream. */
   bodyLoadBytes: 16 * mib,

@@ -68,6 +68,8 @@ export interface FlowImage {
   readonly outlets: readonly string[] | undefined;
   /** The image's own limits; the configuration's win. */
   readonly limits: FlowLimits;
+  /** It reads its message in pieces: longer ones are stored. */
+  readonly reads?: "stream" | "batch" | undefined;
   /** Absent when nothing is known of the flow's sources. */
   readonly places?: SourcePlaces;
   /** The new image beside it, where the configuration has one. */
@@ -89,6 +91,7 @@ export interface Flow {
   /** Longest time of one sleep, in milliseconds. */
   readonly sleepMostMs: number;
   readonly config: FlowConfig;
+  readonly reads?: FlowImage["reads"];
   readonly places?: SourcePlaces | undefined;
   /** The same flow in a new image, which a share of the messages meets. */
   readonly canary?: { readonly flow: Flow; readonly share: number } | undefined;

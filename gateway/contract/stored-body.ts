@@ -60,6 +60,15 @@ export function withStoredBody(headers: Headers, storedBody: StoredBody | undefi
   return { ...plain, [storedBodyHeader]: storedBody.id, [bytesHeader]: String(storedBody.bytes), [sha256Header]: storedBody.sha256 };
 }
 
+/** Where a message is read on, as its machine wrote it: only a batch that was committed sets it. */
+export const positionHeader = "mayfly-position";
+
+export function withoutPosition(headers: Headers): Headers {
+  if (headers[positionHeader] === undefined) return headers;
+  const { [positionHeader]: _position, ...rest } = headers;
+  return rest;
+}
+
 /** Headers as they may go on, or why they may not. */
 export type CheckedHeaders = { readonly headers: Headers } | { readonly code: string; readonly problem: string };
 

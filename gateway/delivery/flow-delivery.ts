@@ -10,7 +10,7 @@ import { backoffMs } from "../contract/backoff.ts";
 import type { Logger } from "../contract/connector.ts";
 import { gatewayLimits } from "../contract/limits.ts";
 import { accountOf, type GatewayMemory } from "../contract/memory.ts";
-import type { Failure, Outcome, Reply } from "../contract/message.ts";
+import type { Failure, Headers, Outcome, Reply } from "../contract/message.ts";
 import type { Flow, Runner } from "../contract/runner.ts";
 import type { Sleeper } from "../contract/sleep.ts";
 import type { Tracing } from "../contract/tracing.ts";
@@ -51,6 +51,9 @@ export interface FlowDeliveryPorts {
   readonly logger: Logger;
   readonly tracing: Tracing;
   readonly perform: PerformCall;
+  readonly readWindow: AttemptPorts["readWindow"];
+  /** A message with these headers is not in hand any more: its stored body may be free. */
+  readonly mayFreeBody: (headers: Headers) => void;
   /** The flow in the image that a machine sleeps in. Rejects with a CodedError when that image is missing or can't run. */
   readonly loadAsleep: (sha256: string, flow: Flow) => Promise<Flow>;
   readonly questions: QuestionLinks;
@@ -610,6 +613,7 @@ export class FlowDelivery implements Entrance {
     work.wakeUp?.();
     work.wakeUp = undefined;
     this.#open.remove(work);
+    this.#ports.mayFreeBody(work.message.headers);
     const { caller } = work.incoming;
     if (caller !== undefined) caller.onLeave = undefined;
     work.settle(outcome);

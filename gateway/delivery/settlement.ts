@@ -13,6 +13,7 @@ import type { Flow } from "../contract/runner.ts";
 import type { Sleeper } from "../contract/sleep.ts";
 import { causes, type Tracing, untraced, withTrace } from "../contract/tracing.ts";
 import type { AttemptRecord, Journal, Lease, NewMessage, NewSend } from "../journal/journal.ts";
+import { positionHeader } from "../contract/stored-body.ts";
 import type { NextMessage } from "./attempt/effects.ts";
 import type { AttemptResult, MessageAttempt } from "./attempt/attempt.ts";
 import { failureOf } from "./failures.ts";
@@ -141,9 +142,12 @@ export class Settlement {
   }
 
   /** The message that takes the place of one whose flow goes on as another. */
-  #continued({ message }: Work, { contentType, headers, body }: NextMessage): NewMessage {
+  #continued({ message }: Work, next: NextMessage): NewMessage {
     const { ids, clock } = this.#ports;
     const { flow, id, source, key, correlationId = id } = message;
+    const { position } = next;
+    const { contentType, headers, body } =
+      position === undefined ? next : { ...message, headers: { ...message.headers, [positionHeader]: position } };
     return {
       flow,
       id: ids.next(),

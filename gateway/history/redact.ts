@@ -100,6 +100,7 @@ export class Redactor {
         body: body(deliver.body),
       },
       events: events.map((event) => {
+        if (event.kind === "resolve" && event.window !== undefined) return { ...event, headersJson: headers(event.headersJson) };
         if (event.kind === "resolve" || event.kind === "signal")
           return { ...event, headersJson: headers(event.headersJson), body: body(event.body) };
         if (event.kind !== "resume" || event.stateJson === undefined) return event;

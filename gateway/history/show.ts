@@ -255,6 +255,7 @@ class Shown {
         return;
       }
       case "call": {
+        if (effect.operation === "window") return; // its own message
         const { call, operation, target, method, contentType, headersJson, body } = effect;
         const asked = {
           call,

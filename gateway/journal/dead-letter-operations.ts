@@ -8,7 +8,7 @@
  */
 import { createHash } from "node:crypto";
 import { CodedError, isCoded } from "#base";
-import { storedBodyOf, withStoredBody } from "../contract/stored-body.ts";
+import { positionHeader, storedBodyOf, withoutPosition, withStoredBody } from "../contract/stored-body.ts";
 import { gatewayLimits } from "../contract/limits.ts";
 import type { Headers } from "../contract/message.ts";
 import { withParent } from "../contract/lineage.ts";
@@ -322,10 +322,14 @@ function retriedId(id: string): NonNullable<NewMessage["dedup"]> {
   return { id: `dead-letter/${id}`, windowMs: gatewayLimits.retriedIdMs, count: gatewayLimits.dedupIds };
 }
 
-/** A stored body stays the letter's, unless the edit has a body; an edit can't name one. */
+/** A stored body stays the letter's, and where it is read on, unless the edit has a body; an edit can name neither. */
 function editedHeaders(letter: DeadLetter, edit: LetterEdit | undefined): Headers {
   if (edit === undefined) return letter.headers;
-  return withStoredBody(edit.headers ?? letter.headers, edit.body === undefined ? storedBodyOf(letter.headers) : undefined);
+  const { headers = letter.headers, body } = edit;
+  const { [positionHeader]: position } = letter.headers;
+  if (body !== undefined) return withoutPosition(withStoredBody(headers, undefined)); // another body is read from its beginning
+  const own = withStoredBody(withoutPosition(headers), storedBodyOf(letter.headers));
+  return position === undefined ? own : { ...own, [positionHeader]: position };
 }
 
 /** The send of a letter as it goes out again. */

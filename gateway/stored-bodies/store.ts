@@ -8,9 +8,11 @@
  * record names yet. Files of an earlier process that were never finished are removed when the store is opened.
  */
 import { createHash, randomBytes } from "node:crypto";
+import { closeSync, openSync, readSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { Readable } from "node:stream";
+import { hardLimits, type StoredWindow } from "#abi";
 import { CodedError } from "#base";
 import type { GatewayConfig } from "../contract/config.ts";
 import { makeFolder, syncFolder } from "../contract/folders.ts";
@@ -31,6 +33,8 @@ export class BodyStore {
   readonly #dir: string;
   /** Number of holders of each body. */
   readonly #holds = new Map<string, number>();
+  /** Bodies whose bytes are known to be those that were staged. */
+  readonly #checked = new Map<string, Promise<void>>();
   #made = false;
   /** Set by the sweeper; called when a body may have become free. */
   onFree: () => void = () => undefined;
@@ -67,6 +71,7 @@ export class BodyStore {
         await fs.rename(temporary, join(this.#dir, id));
         await syncFolder(this.#dir);
       });
+      this.#checked.set(id, Promise.resolve());
       return { id, bytes, sha256: hash.digest("hex"), release };
     } catch (error) {
       await fs.rm(temporary, { force: true }).catch(() => undefined);
@@ -113,12 +118,56 @@ export class BodyStore {
     return Buffer.concat(pieces);
   }
 
+  /**
+   * A piece of the body from `offset` on, of `hardLimits.windowBytes` at most. The body is read and its hash checked as a whole before this
+   * process gives out the first piece of one that it did not stage. Rejects as `check` does.
+   */
+  async window(storedBody: StoredBody, offset: number): Promise<Uint8Array> {
+    const { id } = storedBody;
+    const checked = this.#checked.get(id) ?? this.#checkWhole(storedBody);
+    this.#checked.set(id, checked);
+    try {
+      await checked;
+      const file = await fs.open(join(this.#dir, id), "r");
+      try {
+        const { size } = await file.stat();
+        if (size !== storedBody.bytes) throw damaged(id);
+        const piece = Buffer.allocUnsafeSlow(Math.min(hardLimits.windowBytes, size - offset));
+        const { bytesRead } = await file.read(piece, 0, piece.length, offset);
+        if (bytesRead !== piece.length) throw damaged(id);
+        return piece;
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      this.#checked.delete(id);
+      throw (error as NodeJS.ErrnoException).code === "ENOENT" ? missing(id) : error;
+    }
+  }
+
+  /** The same piece again, at once, for a machine that is run again. Throws as the disk does. */
+  windowNow(id: string, { offset, bytes }: StoredWindow): Uint8Array {
+    const file = openSync(join(this.#dir, id), "r");
+    try {
+      const piece = Buffer.allocUnsafeSlow(bytes);
+      if (readSync(file, piece, 0, bytes, offset) !== bytes) throw damaged(id);
+      return piece;
+    } finally {
+      closeSync(file);
+    }
+  }
+
+  async #checkWhole(storedBody: StoredBody): Promise<void> {
+    for await (const _piece of this.#pieces(storedBody)); // the last one is not given when the hash is another
+  }
+
   /** Names of all bodies that are whole. */
   async ids(): Promise<string[]> {
     return (await this.#names()).filter(isBodyId);
   }
 
   async remove(id: string): Promise<void> {
+    this.#checked.delete(id);
     await fs.rm(join(this.#dir, id), { force: true });
   }
 

@@ -7,12 +7,12 @@
  */
 import { canBeLiked, newLike } from "./alike";
 import {
-  Context, exceptionValue, JS_DefinePropertyValue, JS_FreeAtom, JS_FreeValue, JS_HasException, JS_NewArrayFrom, JS_NewObject, JS_NewStringLen,
+  Context, exceptionValue, JS_DefinePropertyValue, JS_FreeAtom, JS_FreeValue, JS_HasException, JS_NewArrayFrom, JS_NewNumber, JS_NewObject, JS_NewStringLen,
   JS_ValueToAtom, js_free, js_malloc, JSValue, objectValue, propertyOrdinary, tagException, tagObject, tagOf, tagRope, tagString, undefinedValue,
 } from "./engine";
 import { beginValues, endValues, hasThrown, pushMade, setTop, topAddress, topOffset, valueAt } from "./json-values";
 import { arrayCount, arrayElements, classArray, flagFast, objectClass, objectFlags } from "./objects";
-import { behindQuote, fieldCount, keepEmpty, quoteOpen, skipFirst, strict } from "../runtime/formats/csv-options";
+import { behindQuote, fieldCount, keepEmpty, more, piece, quoteOpen, skipFirst, strict } from "../runtime/formats/csv-options";
 
 const endBytes: usize = 16;
 const ones: u64 = 0x0101010101010101;
@@ -106,6 +106,9 @@ function spaceSize(at: usize): usize {
   return isSpace ? 3 : 0;
 }
 
+/** In place of the number of fields: only the text's end stands behind the quote. */
+const atEndOfText: u32 = 1;
+
 /** Pushes the field whose quote is at `at`. Returns the place of the delimiter or line break behind it, or the end of the text; after a fault, 0. */
 function readQuoted(here: Context, at: usize, row: u32): usize {
   const end: usize = get(atEnd);
@@ -129,7 +132,7 @@ function readQuoted(here: Context, at: usize, row: u32): usize {
         if (size === 0) return fault(behindQuote, row, 0);
         next += size;
       }
-      if (next >= end) return fault(behindQuote, row, 0);
+      if (next >= end) return fault(behindQuote, row, atEndOfText);
     }
     return pushMade(here, JS_NewStringLen(here, from, to - from), next);
   }
@@ -180,27 +183,45 @@ function makeRow(here: Context, start: u32, kept: u32): bool {
   return pushMade(here, JS_NewArrayFrom(here, <i32>count, from), 1) !== 0; // the values are its own now, or freed
 }
 
-/** Pushes up to `most` rows of the text from `at` on. False after a fault of quotes, or while an exception stands. */
-function readRows(here: Context, at: usize, most: u32): bool {
+/** True if the row that ends at `next` may go on in the next piece. `next` is 0 after a fault of quotes. */
+function isCut(next: usize): bool {
+  const end: usize = get(atEnd);
+  if (next === 0) return get(atFault) === quoteOpen + 1 || (get(atFault) === behindQuote + 1 && load<u32>(state + atFault, 8) === atEndOfText);
+  return next >= end || (next + 1 === end && load<u8>(next) === 0x0d);
+}
+
+/** Pushes up to `most` rows of the text from `at` on. False after a fault, or while an exception stands. */
+function readRows(here: Context, from: usize, most: u32): bool {
   const end: usize = get(atEnd);
   const options = get(atOptions);
-  if (at === end) return true;
+  let at = from;
   let row: u32 = 0;
   let kept: u32 = 0;
-  while (kept < most) {
-    row++;
+  while (kept < most && (at !== end || (row > 0 && (options & piece) === 0))) {
     const start = topOffset();
-    const next = readFields(here, at, row);
+    const next = readFields(here, at, row + 1);
+    if (next === 0 && hasThrown()) return false;
+    if ((options & more) !== 0 && isCut(next)) {
+      store<u32>(state + atFault, 0);
+      dropTo(here, start);
+      break;
+    }
     if (next === 0) return false;
+    row++;
     if ((options & keepEmpty) !== 0 || next > at) {
       kept++;
       if (kept === 1 && (options & skipFirst) !== 0) dropTo(here, start);
       else if (!makeRow(here, start, kept)) return false;
     } else dropTo(here, start);
-    if (next >= end) break;
-    at = next + (load<u16>(next) === 0x0a0d ? 2 : 1);
+    if ((options & piece) !== 0 && get(atFault) !== 0) return false;
+    if (next >= end) {
+      at = end;
+      break;
+    }
+    at = next + (load<u16>(next) === 0x0a0d && next + 1 < end ? 2 : 1);
   }
-  return true;
+  if ((options & piece) === 0) return true;
+  return pushMade(here, JS_NewNumber(here, <f64>(at - from)), 1) !== 0 && pushMade(here, JS_NewNumber(here, <f64>row), 1) !== 0;
 }
 
 /** Makes the object whose shape rows have, of a list of texts. False while an exception stands; no object where rows can't be like it. */
@@ -259,7 +280,7 @@ export function beginCsv(options: u32, delimiter: usize, size: u32): void {
 
 /**
  * The first `most` rows of a text of `length` bytes of UTF-8, as `beginCsv` said: objects, where `names` is a list of texts and the row has as
- * many fields, else lists. Three numbers say what is wrong: a fault of csv-options.ts, the row, its fields.
+ * many fields, else lists. Behind the rows of a piece stand the number of its bytes that were read and of its rows. Three numbers say what is wrong: a fault of csv-options.ts, the row, its fields.
  */
 export function parseCsv(here: Context, from: usize, length: usize, most: u32, names: JSValue): JSValue {
   const text = js_malloc(here, length + endBytes);
@@ -267,7 +288,7 @@ export function parseCsv(here: Context, from: usize, length: usize, most: u32, n
   memory.copy(text, from, length);
   memory.fill(text + length, 0x0a, endBytes >> 1);
   memory.fill(text + length + (endBytes >> 1), 0x22, endBytes >> 1);
-  store<u32>(state + atEnd, <u32>endOf(text, length));
+  store<u32>(state + atEnd, <u32>((get(atOptions) & piece) === 0 ? endOf(text, length) : text + length));
   beginValues();
   let value = exceptionValue;
   if (makeLike(here, names) && readRows(here, text, most) && get(atFault) === 0) {

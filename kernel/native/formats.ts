@@ -54,7 +54,7 @@ const mostDelimiterBytes: u32 = 4;
 export function js_csv(context: Context, self: JSValue, count: i32, values: usize): JSValue {
   const text = argument(values, count, 0);
   const delimiter = argument(values, count, 1);
-  if (!isText(text) || !isText(delimiter)) return JS_ThrowTypeError(context, noText, 0);
+  if (!isText(delimiter)) return JS_ThrowTypeError(context, noText, 0);
   const bytes = JS_ToCStringLen2(context, scratch(), delimiter, 0);
   if (bytes === 0) return exceptionValue;
   const size = load<u32>(scratch());
@@ -62,9 +62,14 @@ export function js_csv(context: Context, self: JSValue, count: i32, values: usiz
   if (isFit) beginCsv(<u32>integer(argument(values, count, 2)), bytes, size);
   JS_FreeCString(context, bytes);
   if (!isFit) return JS_ThrowTypeError(context, noText, 0);
+  const most = <u32>integer(argument(values, count, 3));
+  if (!isText(text)) {
+    const at = bytesOf(context, text);
+    return at === noBytes ? exceptionValue : parseCsv(context, at, load<u32>(scratch()), most, argument(values, count, 4));
+  }
   const from = JS_ToCStringLen2(context, scratch(), text, 0);
   if (from === 0) return exceptionValue;
-  const value = parseCsv(context, from, load<u32>(scratch()), <u32>integer(argument(values, count, 3)), argument(values, count, 4));
+  const value = parseCsv(context, from, load<u32>(scratch()), most, argument(values, count, 4));
   JS_FreeCString(context, from);
   return value;
 }

@@ -52,7 +52,8 @@ export interface Parameters {
 
 /**
  * The message a machine was started for. What can't be parsed is MF_MESSAGE_INVALID, which is not retried. One longer than the flow's
- * `claimCheck` has headers `mayfly-claim-bytes` and `mayfly-claim-sha256`; it can be sent on, and reading its body is MF_BODY_CLAIMED.
+ * `claimCheck` has headers `mayfly-claim-bytes` and `mayfly-claim-sha256`: it can be sent on, and read with `rows`, `lines` and `elements`; reading
+ * its body as a whole is MF_BODY_CLAIMED.
  */
 export interface Message extends Content {
   readonly id: string;
@@ -72,6 +73,30 @@ export interface Message extends Content {
   readonly claims: Readonly<Record<string, unknown>>;
   /** The query of an HTTP request, decoded; of a key that repeats, the list of its values. */
   readonly query: Readonly<Record<string, string | readonly string[] | undefined>>;
+  /** Rows of CSV as `csv()` gives them, one after another; also of a body in the body store. The delimiter is found in the first 65,536 characters. */
+  rows<T = Record<string, string>>(options?: CsvParseOptions): AsyncIterableIterator<T>;
+  /** Lines of text, without the `\n` or `\r\n` that ends them; also of a body in the body store. */
+  lines(options?: TextOptions): AsyncIterableIterator<string>;
+  /** Elements of XML with this name, as `xml()` gives them, one after another; also of a body in the body store. */
+  elements<T = XmlElement | string>(name: string, options?: XmlParseOptions): AsyncIterableIterator<T>;
+  /** The batch that this run reads, of a flow with `batch`. */
+  readonly batch: Batch;
+}
+
+/** A batch of a message that is read with `flow({ batch: 500 }, …)`: the handler runs once for each, in a machine of its own. */
+export interface Batch {
+  /** From 1. */
+  readonly number: number;
+  /** Items of the batches before. */
+  readonly first: number;
+  /** Id of the message as it came: each batch after the first has an id of its own. */
+  readonly of: string;
+  /** True when nothing follows; known once the batch was read to its end. */
+  readonly last: boolean;
+  /** The value that the batch before gave to `carry`. */
+  readonly carried: unknown;
+  /** Gives a value to the next batch, as JSON: together with the position at most 10,922 characters. */
+  carry(value: unknown): void;
 }
 
 /** The answer to a request. What can't be parsed is MF_RESPONSE_INVALID, which is retried. */
@@ -210,6 +235,11 @@ export type Handler<Outlets extends string = string> = (msg: Message, context: C
 export interface FlowOptions<Outlets extends string = string> {
   /** The outlets the flow may use; any other is MF_OUTLET_UNKNOWN. */
   readonly outlets?: readonly Outlets[];
+  /**
+   * Reads the message in batches of so many rows, lines or elements, at most 100,000: the handler runs once for each, and what it sent and
+   * stored is committed before the next begins.
+   */
+  readonly batch?: number;
   /** Sizes in bytes or as "16MiB", times in milliseconds or as "500ms". */
   readonly limits?: {
     /** Memory of the machine; default 16 MiB. */

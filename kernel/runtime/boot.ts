@@ -25,6 +25,7 @@ import { resetSends } from "./outlets.ts";
 import { native, setLimits, setNative, setUncaught } from "./machine.ts";
 import { message } from "./message.ts";
 import type { Native } from "./native.ts";
+import { setBatch } from "./readers.ts";
 import { emitDone } from "./reply.ts";
 import { abortMessage } from "./signal.ts";
 import { holdState, renewState } from "./state.ts";
@@ -239,6 +240,7 @@ function setFlow(exported: unknown): void {
     throw Object.assign(new FlowError(code, sentence, false), { stack: stack ?? "" });
   }
   flow = exported;
+  if (exported.options.batch !== undefined) setBatch(exported.options.batch);
   const outlets = exported.options.outlets ?? manifest.outlets;
   if (exported.options.limits !== undefined) setLimits(exported.options.limits);
   if (manifest.limits !== undefined) setLimits(manifest.limits);

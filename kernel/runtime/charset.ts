@@ -94,7 +94,7 @@ export function markedEncoding(bytes: Uint8Array): Encoding | undefined {
 }
 
 /** Decodes UTF-16. Throws TypeError for lone surrogates and half a unit at the end, unless they are replaced. */
-function wideText(bytes: Uint8Array, bigEndian: boolean, malformed: Malformed): string {
+export function wideText(bytes: Uint8Array, bigEndian: boolean, malformed: Malformed): string {
   const odd = (bytes.length & 1) === 1;
   if (malformed === "replace") return decodeUtf16(bytes, bigEndian, false) + (odd ? "\ufffd" : "");
   const text = decodeUnits(bytes, bigEndian);

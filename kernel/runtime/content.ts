@@ -67,7 +67,7 @@ export abstract class Content {
   /** "the message", "the answer". */
   protected abstract readonly what: string;
 
-  private invalid(format: string, error: unknown): unknown {
+  protected invalid(format: string, error: unknown): unknown {
     if (isEngineFailure(error) || (error instanceof FlowError && notOfTheBody.has(error.code))) return error;
     return this.refusal(`${this.what} is not valid ${format}: ${error instanceof Error ? error.message : String(error)}`, error);
   }

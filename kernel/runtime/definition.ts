@@ -4,6 +4,8 @@ import { FlowError } from "./errors.ts";
 export interface FlowOptions {
   readonly outlets?: readonly string[];
   readonly limits?: Readonly<Record<string, number | string>>;
+  /** Items of a batch. */
+  readonly batch?: unknown;
   readonly [name: string]: unknown;
 }
 

@@ -4,16 +4,28 @@
  */
 import { abandonCall, Answer, call, lastCall } from "./calls.ts";
 import { bodyValue, onBlob, onBody, onForm, readBlob, readForm } from "./bodies.ts";
-import { addCharset, decodeSingle, decodeText, decodeUtf16, encodingOf, knownCharsets, viewBytes, withoutMark } from "./charset.ts";
+import {
+  addCharset,
+  decodeSingle,
+  decodeText,
+  decodeUtf16,
+  encodingOf,
+  knownCharsets,
+  markedEncoding,
+  viewBytes,
+  wideText,
+  withoutMark,
+} from "./charset.ts";
 import { flow } from "./definition.ts";
 import { requireHandler } from "./effects.ts";
 import { fail, fetchFailed, FlowError } from "./errors.ts";
-import { csv, xml } from "./formats.ts";
+import { csv, notLinked, xml } from "./formats.ts";
 import { show, write } from "./log.ts";
 import { native, uncaught } from "./machine.ts";
+import { batchItems, onReading } from "./readers.ts";
 import { onResponse } from "./reply.ts";
 import { onSignal } from "./signal.ts";
-import { milliseconds, setTimeout } from "./timers.ts";
+import { milliseconds, setTimeout, sleep } from "./timers.ts";
 import { json, text, timingSafeEqual } from "./values.ts";
 import { define } from "./web/install.ts";
 import { linkZone, zone } from "./zone.ts";
@@ -48,12 +60,20 @@ export const kernel = {
   addCharset,
   encodingOf,
   knownCharsets,
+  markedEncoding,
+  wideText,
   viewBytes,
   withoutMark,
   show,
   write,
   milliseconds,
   setTimeout,
+  onReading,
+  get batchItems() {
+    return batchItems;
+  },
+  notLinked,
+  sleep,
   onSignal,
   onResponse,
   fetchFailed,

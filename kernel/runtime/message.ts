@@ -1,8 +1,9 @@
 /** The message a machine was started for. There is one for each machine, so there is one object, built at boot. */
-import type { Message as PublicMessage, Parameters } from "./api.d.ts";
-import { Content, type Headers } from "./content.ts";
+import type { Batch, CsvParseOptions, Message as PublicMessage, Parameters, XmlElement, XmlParseOptions } from "./api.d.ts";
+import { Content, type Headers, type TextOptions } from "./content.ts";
 import { FlowError } from "./errors.ts";
 import { native } from "./machine.ts";
+import { positionHeader, readingFor } from "./readers.ts";
 import { deliverPart } from "./wire.ts";
 
 /** How the door names what `values:` in mayfly.yaml gives the flow, among the headers. */
@@ -30,6 +31,8 @@ export class Message extends Content implements PublicMessage {
   private heldSource: string | undefined;
   private heldAttempt = 0;
   private heldKey: string | undefined | null = null;
+  /** Where earlier batches ended, once the headers were read. */
+  position: string | undefined;
 
   protected get bodyPart(): number {
     return deliverPart.body;
@@ -105,6 +108,8 @@ export class Message extends Content implements PublicMessage {
   /** Takes the flow's values out of the headers. The names of old go on finding them there, and nothing that lists headers does. */
   protected override readFields(): Headers {
     const fields = super.readFields();
+    this.position = fields[positionHeader];
+    if (this.position !== undefined) Reflect.deleteProperty(fields, positionHeader);
     for (const name in fields) {
       if (!name.startsWith(valuePrefix)) continue;
       values[name.slice(valuePrefix.length)] = fields[name]!;
@@ -118,11 +123,40 @@ export class Message extends Content implements PublicMessage {
     return this.headers["mayfly-claim"];
   }
 
+  /** Of the body, wherever it is. */
+  get size(): number {
+    return this.storedBody === undefined ? this.bytes.length : Number(this.headers["mayfly-claim-bytes"]);
+  }
+
+  /** Rows of CSV, one after another. */
+  rows<T = Record<string, string>>(options?: CsvParseOptions): AsyncIterableIterator<T> {
+    return readingFor("msg.rows()", "rows").open(this, "rows", undefined, options) as AsyncIterableIterator<T>;
+  }
+
+  /** Lines of text. */
+  lines(options?: TextOptions): AsyncIterableIterator<string> {
+    return readingFor("msg.lines()", "lines").open(this, "lines", undefined, options) as AsyncIterableIterator<string>;
+  }
+
+  /** Elements of XML that have this name. */
+  elements<T = XmlElement>(name: string, options?: XmlParseOptions): AsyncIterableIterator<T> {
+    return readingFor("msg.elements()", "elements").open(this, "elements", String(name), options) as AsyncIterableIterator<T>;
+  }
+
+  get batch(): Batch {
+    return readingFor("msg.batch", "reading").batch(this);
+  }
+
+  /** The error of a body that is not in this format. */
+  unreadable(format: string, error: unknown): unknown {
+    return this.invalid(format, error);
+  }
+
   protected override checkEmpty(): void {
     if (this.storedBody === undefined) return;
     throw new FlowError(
       "MF_BODY_CLAIMED",
-      `the body of ${this.headers["mayfly-claim-bytes"]} bytes is in the body store: forward it with send(msg) or request(msg), or raise the flow's claimCheck`,
+      `the body of ${this.headers["mayfly-claim-bytes"]} bytes is in the body store: read it in pieces with rows(), lines() or elements(), forward it with send(msg) or request(msg), or raise the flow's claimCheck`,
       false,
     );
   }
@@ -146,8 +180,7 @@ export class Message extends Content implements PublicMessage {
 
   /** The form shown by `JSON.stringify(msg)` and the log. */
   toJSON(): object {
-    const bytes = this.storedBody === undefined ? this.bytes.length : Number(this.headers["mayfly-claim-bytes"]);
-    return { id: this.id, source: this.source, attempt: this.attempt, key: this.key, headers: this.shownHeaders, bytes };
+    return { id: this.id, source: this.source, attempt: this.attempt, key: this.key, headers: this.shownHeaders, bytes: this.size };
   }
 }
 

@@ -39,10 +39,11 @@ export interface Native {
    */
   xml(input: string | Uint8Array, options: number, arrays: string): unknown;
   /**
-   * The first `most` rows of a CSV text; `options` are bits of formats/csv-options.ts. A row is an object with these names, which are distinct,
-   * where it has as many fields, else a list. A list of three numbers says what is wrong with the text.
+   * The first `most` rows of a CSV text, or of its bytes in well-formed UTF-8; `options` are bits of formats/csv-options.ts. A row is an object with these names, which are distinct,
+   * where it has as many fields, else a list. A list of three numbers says what is wrong with the text. Behind the rows of a `piece`
+   * stand the number of its bytes that were read, and of its rows.
    */
-  csv(text: string, delimiter: string, options: number, most: number, names?: readonly string[]): unknown[];
+  csv(text: string | Uint8Array, delimiter: string, options: number, most: number, names?: readonly string[]): unknown[];
   /** Text of bytes in a charset of one byte a character; `high` are the 128 characters of the bytes from 0x80 on. */
   decodeBytes(bytes: Uint8Array, high: string): string;
   /** True when an allocation failed in this step, whoever caught that. */

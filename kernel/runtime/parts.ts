@@ -20,6 +20,11 @@ function mentionOf(name: string): RegExp {
   return new RegExp(`\\.${name}\\s*(?:\\?\\.)?\\(|\\(\\s*"${name}"\\s*\\)|\\["${name}"\\]|[{,]\\s*${name}\\s*[},:]`);
 }
 
+/** A call of a reader of bodies. */
+function callOf(name: string): RegExp {
+  return new RegExp(`\\.${name}\\s*(?:\\?\\.)?\\(|\\["${name}"\\]|\\{[^{}]*\\b${name}\\b[^{}]*\\}\\s*=\\s*msg\\b`);
+}
+
 /** Of a part that is imported only. */
 const noMention = /(?!)/;
 
@@ -58,6 +63,9 @@ const rules: Readonly<Record<string, PartRule>> = table({
   casing: { module: "intl/casing.ts", mention: /\btoLocale(?:Upper|Lower)Case\b/, needs: [] },
   clone: { module: "web/structured-clone.ts", mention: /\bstructuredClone\b/, needs: [] },
   xml: { module: "formats/xml.ts", mention: mentionOf("xml"), needs: [] },
+  reading: { module: "reading/reading.ts", mention: /\.batch\b|\{[^{}]*\bbatch\b[^{}]*\}\s*=\s*msg\b/, needs: [] },
+  lines: { module: "reading/lines.ts", mention: callOf("lines"), needs: ["reading"] },
+  elements: { module: "reading/elements.ts", mention: callOf("elements"), needs: ["reading", "xml"] },
   buffer: { module: "node/buffer.ts", mention: /\bBuffer\b/, needs: [] },
   process: { module: "node/process.ts", mention: /\bprocess\b/, needs: [] },
   immediate: { module: "node/timers.ts", mention: /\b(?:set|clear)Immediate\b/, needs: [] },
@@ -68,12 +76,16 @@ const rules: Readonly<Record<string, PartRule>> = table({
   nodevalues: { module: "node/values.ts", mention: noMention, needs: [] },
   nodeutil: { module: "node/util.ts", mention: noMention, needs: [] },
   csv: { module: "formats/csv.ts", mention: mentionOf("csv"), needs: [] },
+  rows: { module: "reading/rows.ts", mention: callOf("rows"), needs: ["reading", "csv"] },
 });
 
 /** Name → module, from this folder: what `mayfly/NAME` stands for in a flow's bundle. */
 export const partModules: Readonly<Record<string, string>> = Object.fromEntries(
   Object.entries(rules).map(([name, rule]) => [name, rule.module]),
 );
+
+/** Parts that read a message in pieces. */
+export const streamingParts: readonly string[] = ["rows", "lines", "elements"];
 
 /** The parts a bundle needs, by what it imports and what its text mentions. Rather one too many than one too few. */
 export function linkedParts(bundleText: string, imported: readonly string[] = []): string[] {

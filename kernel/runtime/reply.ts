@@ -6,6 +6,7 @@ import { headersJson, headersType, isPlain, jsonType, serialise, serialisedType,
 import { checkLength, FlowError } from "./errors.ts";
 import { native } from "./machine.ts";
 import { requireHandler } from "./effects.ts";
+import { reading } from "./readers.ts";
 import { continueEffect, doneEffect } from "./wire.ts";
 
 let replied = false;
@@ -86,10 +87,15 @@ export function continueAs(body?: unknown, options?: ContinueOptions): void {
   };
 }
 
-/** Emits `done`, or `continue`. What the flow returned counts more than what it gave to `reply`. */
+/** Emits `done`, or `continue` where the flow goes on as another message or has read a batch of its own. What the flow returned counts more than what it gave to `reply`. */
 export function emitDone(returned: unknown): void {
   if (continued !== undefined) {
     native.emit(continueEffect, continued.contentType, continued.headers, continued.body);
+    return;
+  }
+  const position = reading?.nextPosition();
+  if (position !== undefined) {
+    native.emit(continueEffect, "", "{}", "", position);
     return;
   }
   if (returned !== undefined) reply(returned);

@@ -43,3 +43,4 @@ export const errorLevel = 3;
 export const requestOperation = 0;
 export const fetchOperation = 1;
 export const stateOperation = 2;
+export const windowOperation = 3;

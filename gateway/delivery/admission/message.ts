@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type { HeaderValue } from "#abi";
 import { assert, table } from "#base";
 import { withParent } from "../../contract/lineage.ts";
-import { withStoredBody } from "../../contract/stored-body.ts";
+import { withoutPosition, withStoredBody } from "../../contract/stored-body.ts";
 import { dedupIdOf } from "../../journal/dedup-id.ts";
 import type { Lease, NewMessage } from "../../journal/journal.ts";
 import { gatewayLimits } from "../../contract/limits.ts";
@@ -83,7 +83,7 @@ export function newMessage(
     flow: flow.name,
     id: given ?? ids.next(),
     source,
-    headers: withParent(withStoredBody(tracing.received(incoming.headers), incoming.storedBody), incoming.parent),
+    headers: withParent(withStoredBody(withoutPosition(tracing.received(incoming.headers)), incoming.storedBody), incoming.parent),
     contentType: incoming.contentType,
     body: incoming.body,
     key: expressions.key === undefined ? bounded(incoming.key) : key,

@@ -81,9 +81,9 @@ export function checkedFetch(call: CallEffect, { name, hosts }: Pick<CallRules, 
   return { headers };
 }
 
-/** The answer to a call that may not be made; undefined for one that may, and for a read of the state. */
+/** The answer to a call that may not be made; undefined for one that may, and for a read of the state or the body. */
 export function refusedCall(call: CallEffect, rules: CallRules, own: Headers): CallAnswer | undefined {
-  if (call.operation === "state") return undefined;
+  if (call.operation === "state" || call.operation === "window") return undefined;
   const checked = call.operation === "fetch" ? checkedFetch(call, rules) : checkedRequest(call, rules, own);
   return "refused" in checked ? checked.refused : undefined;
 }

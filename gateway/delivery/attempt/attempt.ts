@@ -2,7 +2,7 @@
  * One attempt at a message in the gateway: drives a machine from `deliver` to its end. What its effects mean stands in effects.ts; here
  * they meet the clock, the memory budget, the log and the outlets. Whoever gets the result commits the sends and the state.
  */
-import { type CallEffect, type DeliverEvent, type Event, type LogEffect, machineErrors, type StepOutcome } from "#abi";
+import { type CallEffect, type DeliverEvent, type Event, type LogEffect, machineErrors, type StepOutcome, type StoredWindow } from "#abi";
 import type { Clock, MemoryAccount } from "#base";
 import type { Logger } from "../../contract/connector.ts";
 import { gatewayLimits } from "../../contract/limits.ts";
@@ -11,6 +11,9 @@ import type { Failure } from "../../contract/message.ts";
 import type { Flow, Runner, RunningMachine } from "../../contract/runner.ts";
 import type { OpenWait, Sleeper } from "../../contract/sleep.ts";
 import type { Tracing } from "../../contract/tracing.ts";
+import { storedBodyOf } from "../../contract/stored-body.ts";
+import { WindowEvent, withoutWindow } from "../../stored-bodies/window-event.ts";
+import type { WitnessedCall } from "../../contract/witness.ts";
 import type { KeptSignal, SignalNumber, StateSnapshot } from "../../journal/journal.ts";
 import type { Deadline, Deadlines } from "../deadlines.ts";
 import { failureOf } from "../failures.ts";
@@ -50,6 +53,8 @@ export interface AttemptPorts {
   readonly memory: GatewayMemory;
   readonly tracing: Tracing;
   readonly perform: PerformCall;
+  /** A piece of the stored body with this id, for a machine that is run again. Throws as the disk does. */
+  readonly readWindow: (id: string, window: StoredWindow) => Uint8Array;
   readonly signals: SignalDesk;
   /** Events, steps and calls are collected for messages that these want. */
   readonly witnesses: Pick<Witnesses, "wants">;
@@ -165,7 +170,7 @@ export class MessageAttempt implements Deadline, EffectHost {
       this.notes?.event(resumed);
       this.#machine = runner.resume(
         image,
-        { events: [past.deliver, ...past.events, resumed], memory: savedMemory(sleeper, past) },
+        { events: [past.deliver, ...past.events.map(this.#withWindow), resumed], memory: savedMemory(sleeper, past) },
         limits,
         share,
       );
@@ -184,6 +189,9 @@ export class MessageAttempt implements Deadline, EffectHost {
       else this.#timeout(end.wait);
     }
   }
+
+  readonly #withWindow = <E extends Event>(event: E): E | WindowEvent =>
+    event.kind === "resolve" && event.window !== undefined ? new WindowEvent(event, this.#readWindow) : event;
 
   /** The gateway is closing before the machine was started. */
   closed(): void {
@@ -309,7 +317,7 @@ export class MessageAttempt implements Deadline, EffectHost {
 
   async #fallAsleep(end: AttemptEnd): Promise<void> {
     const machine = this.#machine;
-    this.#events = [...(machine?.events ?? [])];
+    this.#events = (machine?.events ?? []).map(withoutWindow);
     if (this.#replayMs >= gatewayLimits.replayCheapMs) this.#pages = await machine?.save();
     machine?.end();
     if (!this.over) this.#finish(end);
@@ -322,16 +330,38 @@ export class MessageAttempt implements Deadline, EffectHost {
     this.#finish(end);
   };
 
-  #give(event: Parameters<RunningMachine["step"]>[0]): void {
-    if (this.over || this.#machine === undefined) return;
+  /** `answered`: called when the machine has answered the event, or never will. */
+  #give(event: Parameters<RunningMachine["step"]>[0], answered?: () => void): void {
+    if (this.over || this.#machine === undefined) return answered?.();
     this.effects.began(event.timeMs);
-    this.notes?.event(event);
+    this.notes?.event(withoutWindow(event));
     try {
-      this.#machine.step(event).then(this.#stepped, this.#lost);
+      const step = this.#machine.step(event);
+      if (answered !== undefined) step.then(answered, answered);
+      step.then(this.#stepped, this.#lost);
     } catch (error) {
+      answered?.();
       this.#lost(error);
     }
   }
+
+  /** A flow that reads its body on makes progress: its time begins anew, and the piece is in memory while the step runs. */
+  #giveWindow(event: WindowEvent): void {
+    if (this.over) return;
+    const { deadlines, clock, memory } = this.#ports;
+    deadlines.remove(this);
+    this.deadlineMs = clock.monotonicMs() + this.flow.limits.timeMs;
+    deadlines.add(this);
+    memory.answers.force(event.window.bytes);
+    const released = (): void => {
+      event.release();
+      memory.answers.give(event.window.bytes);
+    };
+    this.#give(event, released);
+  }
+
+  readonly #readWindow = (window: StoredWindow): Uint8Array =>
+    this.#ports.readWindow(storedBodyOf(this.work.message.headers)?.id ?? "", window);
 
   #finish(result: AttemptResult): void {
     const { memory, deadlines } = this.#ports;
@@ -361,15 +391,17 @@ export class MessageAttempt implements Deadline, EffectHost {
     const startedMs = this.notes === undefined ? 0 : this.#clock.now();
     void this.#ports.perform(this, effect, controller.signal).then(({ blame, ...answer }) => {
       this.effects.answered(effect.call, answer.error === undefined ? undefined : { code: answer.error.code, blame });
-      if (!this.over && this.notes !== undefined) {
-        const { call, operation, target } = effect;
+      if (!this.over && this.notes !== undefined && effect.operation !== "window") {
+        const { call, operation, target } = effect as CallEffect & { readonly operation: WitnessedCall["operation"] };
         const endedMs = this.#clock.now();
         this.notes.calls.push({ call, operation, target, startedMs, endedMs, code: answer.error?.code, status: answer.status });
       }
       sends.give(bytes);
       this.#askedBytes -= bytes;
+      const event = { kind: "resolve", timeMs: this.#timeMs, call: effect.call, ...answer } as const;
+      if (answer.window !== undefined) return this.#giveWindow(new WindowEvent(event, this.#readWindow, answer.body));
       this.#holdAnswer(answer.body.length);
-      this.#give({ kind: "resolve", timeMs: this.#timeMs, call: effect.call, ...answer });
+      this.#give(event);
     });
     return () => controller.abort();
   }

@@ -5,7 +5,9 @@ import type { Dispatcher } from "undici";
 import { gatewayLimits } from "../../contract/limits.ts";
 import type { GatewayMemory } from "../../contract/memory.ts";
 import { causes, type Tracing, withTrace } from "../../contract/tracing.ts";
+import { storedBodyOf } from "../../contract/stored-body.ts";
 import type { Journal } from "../../journal/journal.ts";
+import type { BodyStore } from "../../stored-bodies/store.ts";
 import type { OutletChannel } from "../outbox/outlet-channel.ts";
 import type { MessageIds } from "../seeds.ts";
 import {
@@ -13,8 +15,10 @@ import {
   type CallAnswer,
   checkedFetch,
   checkedRequest,
+  failedCall,
   failedWith,
   fetchTimedOut,
+  flowsFault,
   gatewaysFault,
   noBody,
   peersFault,
@@ -30,6 +34,7 @@ export interface CallPorts {
   readonly agent: Dispatcher;
   readonly memory: GatewayMemory;
   readonly tracing: Tracing;
+  readonly bodyStore: Pick<BodyStore, "window"> | undefined;
   /** As of now: a reload changes them. */
   readonly channels: () => ReadonlyMap<string, { readonly channel: OutletChannel }>;
   readonly hosts: () => readonly HostPattern[];
@@ -40,9 +45,10 @@ export function callPerformer(ports: CallPorts): PerformCall {
     try {
       if (call.operation === "fetch") return await fetchFor(ports, origin, call, signal);
       if (call.operation === "request") return await requestFor(ports, origin, call, signal);
+      if (call.operation === "window") return await windowFor(ports, origin, call);
       return await stateFor(ports, origin, call);
     } catch (error) {
-      return failedWith(error, call.operation === "state" ? gatewaysFault : peersFault);
+      return failedWith(error, call.operation === "state" || call.operation === "window" ? gatewaysFault : peersFault);
     }
   };
 }
@@ -108,6 +114,22 @@ async function stateFor({ journal }: CallPorts, { flow }: CallOrigin, { target }
   const { json } = await journal.readState(flow.name, target);
   const body = json === undefined ? noBody : toUtf8(json);
   return { error: undefined, status: 200, headersJson: '{"content-type":"application/json"}', body };
+}
+
+/** A piece of the message's own stored body: a machine names an offset and no body. */
+async function windowFor({ bodyStore }: CallPorts, { work }: CallOrigin, { target }: CallEffect): Promise<CallAnswer> {
+  const storedBody = storedBodyOf(work.message.headers);
+  if (storedBody === undefined || bodyStore === undefined)
+    return failedCall("MF_CLAIM_MISSING", "the message has no stored body: send it again", gatewaysFault);
+  const offset = /^\d{1,15}$/.test(target) ? Number(target) : storedBody.bytes;
+  if (offset >= storedBody.bytes)
+    return failedCall(
+      "MF_WINDOW_INVALID",
+      `a read of the stored body at ${target.slice(0, 32)}: it has ${storedBody.bytes} bytes`,
+      flowsFault,
+    );
+  const body = await bodyStore.window(storedBody, offset);
+  return { error: undefined, status: 200, headersJson: "{}", body, window: { sha256: storedBody.sha256, offset, bytes: body.length } };
 }
 
 /**

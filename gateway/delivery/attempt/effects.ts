@@ -83,6 +83,8 @@ export interface NextMessage {
   readonly contentType: string;
   readonly headers: Headers;
   readonly body: Uint8Array;
+  /** Its own message instead, to be read from here on: a batch is complete. */
+  readonly position?: string | undefined;
 }
 
 /** Takes back what was started; called when nobody waits for it any more. */
@@ -111,6 +113,8 @@ const unreadableMessage = "MF_MESSAGE_INVALID";
 const unreadableAnswer = "MF_RESPONSE_INVALID";
 const peersFault: Blame = { origin: "peer", status: 502 };
 
+const noBytes = new Uint8Array(0);
+
 interface Open<T> {
   readonly what: T;
   readonly cancel: Cancel;
@@ -132,6 +136,7 @@ export class Effects {
   #sendBytes = 0;
   #logBytes = 0;
   #calls = 0;
+  #windows = 0;
   /** Open calls and timers by the machine's number; both maps are made on first use. */
   #openCalls: Map<number, Cancel> | undefined;
   #openTimers: Map<number, Open<OpenTimer>> | undefined;
@@ -300,12 +305,16 @@ export class Effects {
   }
 
   #call(effect: CallEffect): void {
-    this.#calls += 1;
+    const isWindow = effect.operation === "window";
+    if (isWindow) this.#windows += 1;
+    else this.#calls += 1;
     const open = (this.#openCalls ??= new Map<number, Cancel>());
-    const { callsPerMessage, openCallsPerMachine } = gatewayLimits;
+    const { callsPerMessage, openCallsPerMachine, windowsPerMessage } = gatewayLimits;
     if (open.has(effect.call)) return this.#lied(`call ${effect.call} is already open`);
     if (this.#calls > callsPerMessage)
       return this.#overCalls(`made more than ${callsPerMessage} calls: split the message before it arrives`);
+    if (this.#windows > windowsPerMessage)
+      return this.#overCalls(`read its body in more than ${windowsPerMessage} pieces: read it in batches, with flow({ batch: 500 })`);
     if (open.size >= openCallsPerMachine)
       return this.#overCalls(`has more than ${openCallsPerMachine} calls open at once: await some before making more`);
     if (!this.#reserve("call", effect.body.length)) return;
@@ -367,7 +376,8 @@ export class Effects {
     return true;
   }
 
-  #continue({ contentType, headersJson, body }: ContinueEffect): void {
+  #continue({ contentType, headersJson, body, position }: ContinueEffect): void {
+    if (position !== undefined) return this.#nextBatch(position);
     const sent = sentHeaders(headersJson, body, this.#message.headers);
     if ("code" in sent) this.#fail(sent.code, `the message to continue as: ${sent.problem}`);
     else if (this.#message.callerWaits)
@@ -377,6 +387,16 @@ export class Effects {
       );
     else if (this.#reserve("send", body.length))
       this.#finish({ kind: "done", reply: undefined, next: { contentType, headers: sent.headers, body } });
+  }
+
+  #nextBatch(position: string): void {
+    if (this.#message.callerWaits)
+      this.#fail(
+        "MF_SLEEP_CALLER",
+        "the flow has more than one batch to read while its caller waits for the reply: give its source `mode: accept`",
+      );
+    else if (!isHeaderText(position)) this.#lied("the position of a batch is no header");
+    else this.#finish({ kind: "done", reply: undefined, next: { contentType: "", headers: {}, body: noBytes, position } });
   }
 
   #done(reply: (Effect & { kind: "done" })["reply"]): void {

@@ -16,13 +16,13 @@ export interface CsvMachine {
 const usualDelimiters = ",\t|;\x1e\x1f";
 
 /** A delimiter is one character that a row can't hold otherwise. */
-function checkDelimiter(delimiter: string): void {
+export function checkDelimiter(delimiter: string): void {
   if ([...delimiter].length !== 1 || /[\r\n"\ufeff]/.test(delimiter))
     throw new Error(`${JSON.stringify(delimiter)} can't be the delimiter: use one character other than a quote or a line break`);
 }
 
 /** The first line of spreadsheets that names the delimiter. */
-const delimiterLine = /^sep=(.)(?:\r\n|\r|\n|$)/iu;
+export const delimiterLine: RegExp = /^sep=(.)(?:\r\n|\r|\n|$)/iu;
 
 const sampleRows = 10;
 const sampleCharacters = 65_536;
@@ -67,7 +67,7 @@ function likelyDelimiter(machine: CsvMachine, text: string): string | undefined 
 }
 
 /** A sample is enough, unless it ends within quotes. */
-function foundDelimiter(machine: CsvMachine, text: string): string {
+export function foundDelimiter(machine: CsvMachine, text: string): string {
   const breaks = Math.max(text.lastIndexOf("\n", sampleCharacters), text.lastIndexOf("\r", sampleCharacters));
   const sample = text.length > sampleCharacters ? text.slice(0, breaks + 1) : text;
   return likelyDelimiter(machine, sample) ?? (sample === text ? undefined : likelyDelimiter(machine, text)) ?? ",";
@@ -85,18 +85,28 @@ function readCsv(
   columns?: readonly string[],
 ): unknown[] {
   const rows = native.csv(text, delimiter, options, most, columns);
-  if (typeof rows[0] !== "number") return rows;
-  const [kind, row, count] = rows as number[];
-  if (kind === quoteOpen) throw new Error(`row ${row}: a quoted field has no closing quote`);
-  if (kind === behindQuote) throw new Error(`row ${row}: something stands between a closing quote and the next delimiter`);
-  throw wrongCount(row!, count!, columns!.length);
+  const fault = faultOf(rows, { rows: 0, kept: 0, columns: columns?.length ?? 0 });
+  if (fault !== undefined) throw fault;
+  return rows;
 }
 
-function wrongCount(row: number, fields: number, columns: number): Error {
+/** The error of a text, from the numbers that the machine found behind so many rows of it; undefined for rows. */
+export function faultOf(
+  found: readonly unknown[],
+  { rows, kept, columns }: { readonly rows: number; readonly kept: number; readonly columns: number },
+): Error | undefined {
+  if (typeof found[0] !== "number" || found.length !== 3) return undefined;
+  const [kind, row, count] = found as [number, number, number];
+  if (kind === quoteOpen) return new Error(`row ${rows + row}: a quoted field has no closing quote`);
+  if (kind === behindQuote) return new Error(`row ${rows + row}: something stands between a closing quote and the next delimiter`);
+  return wrongCount(kept + row, count, columns);
+}
+
+export function wrongCount(row: number, fields: number, columns: number): Error {
   return new Error(`row ${row} has ${fields} fields instead of ${columns}`);
 }
 
-function checkNames(names: readonly string[]): void {
+export function checkNames(names: readonly string[]): void {
   const seen = new Set<string>();
   for (const name of names) {
     if (seen.has(name)) throw new Error(`two columns have the name ${JSON.stringify(name)}: pass distinct names as \`header\``);
@@ -105,7 +115,7 @@ function checkNames(names: readonly string[]): void {
 }
 
 /** The object of a row, with as many columns as the row has fields. Defined, not assigned: `__proto__` is a name like any other. */
-function objectOf(names: readonly string[], row: readonly string[]): object {
+export function objectOf(names: readonly string[], row: readonly string[]): object {
   const object = {};
   for (let column = 0; column < names.length && column < row.length; column++)
     Object.defineProperty(object, names[column]!, { value: row[column], writable: true, enumerable: true, configurable: true });

@@ -50,8 +50,22 @@ const sentences: Readonly<Record<number, string>> = table({
 const shownCharacters = 50;
 const shownBefore = 20;
 
-/** The error for six numbers of `Native.xml` about the text whose UTF-8 bytes these are. Line and column count from 1, in UTF-16 units. */
-export function faultError(fault: readonly number[], bytes: Uint8Array, decode: (bytes: Uint8Array) => string): Error {
+/** Place of a text's beginning in its document, from 1. */
+export interface Place {
+  readonly line: number;
+  readonly column: number;
+}
+
+/**
+ * The error for six numbers of `Native.xml` about the text whose UTF-8 bytes these are. Line and column count from 1, in UTF-16 units.
+ * `start`: of the text, where it is a part of a document.
+ */
+export function faultError(
+  fault: readonly number[],
+  bytes: Uint8Array,
+  decode: (bytes: Uint8Array) => string,
+  start: Place = { line: 1, column: 1 },
+): Error {
   const [kind = 0, at = 0, from = 0, to = 0, otherFrom = 0, otherTo = 0] = fault;
   const name = (start: number, end: number): string => decode(bytes.subarray(start, end));
   const sentence = sentences[kind]!.replace("$1", () => name(from, to)).replace("$2", () => name(otherFrom, otherTo));
@@ -60,9 +74,8 @@ export function faultError(fault: readonly number[], bytes: Uint8Array, decode: 
   const [rest = ""] = name(at, at + 4 * shownCharacters).split("\n", 1);
   const line = before.slice(lineStart) + rest;
   const column = before.length - lineStart;
-  const start = column + shownBefore < shownCharacters ? 0 : column - shownBefore;
+  const shown = column + shownBefore < shownCharacters ? 0 : column - shownBefore;
   const lineNumber = before.split("\n").length;
-  return new Error(
-    `${sentence} (line ${lineNumber}, column ${column + 1})\n  ${line.slice(start, start + shownCharacters)}\n${" ".repeat(2 + column - start)}^`,
-  );
+  const place = `line ${lineNumber + start.line - 1}, column ${column + (lineNumber === 1 ? start.column : 1)}`;
+  return new Error(`${sentence} (${place})\n  ${line.slice(shown, shown + shownCharacters)}\n${" ".repeat(2 + column - shown)}^`);
 }

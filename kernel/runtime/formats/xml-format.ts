@@ -25,11 +25,15 @@ const mostDepth = 200;
 
 /** The source for the reader: bytes of UTF-8 as they are, others as text. The charset is told by the byte order mark, else by what the declaration names, else UTF-8 (XML 1.0, appendix F). */
 function sourceOf(bytes: Uint8Array, machine: XmlMachine, malformed?: Malformed): string | Uint8Array {
-  const charset = wideCharset(bytes) ?? (isMarked(bytes) ? "utf-8" : declaredCharset(bytes));
+  const charset = charsetIn(bytes);
   if (malformed !== "replace" && machine.encodingOf(charset) === "utf-8") return bytes;
   const text = machine.decodeText(bytes, charset, malformed);
   if (text === undefined) throw new Error(`the charset ${charset} is not supported: use utf-8, utf-16 or iso-8859-1`);
   return text;
+}
+
+export function charsetIn(bytes: Uint8Array): string {
+  return wideCharset(bytes) ?? (isMarked(bytes) ? "utf-8" : declaredCharset(bytes));
 }
 
 function isMarked(bytes: Uint8Array): boolean {
@@ -49,11 +53,15 @@ function declaredCharset(bytes: Uint8Array): string {
   return /^(?:\xef\xbb\xbf)?<\?xml[^>]*\sencoding\s*=\s*["']([A-Za-z][A-Za-z0-9._-]*)["']/.exec(start)?.[1] ?? "utf-8";
 }
 
+/** Options as bits of xml-options.ts. */
+export function flagsOf(options: XmlParseOptions): number {
+  return (options.removePrefixes === true ? removePrefixes : 0) | (options.keepSpace === true ? keepSpace : 0);
+}
+
 /** `{ root: … }` of a document. */
 export function parse(input: string | Uint8Array, machine: XmlMachine, options: XmlParseOptions = {}): unknown {
   const source = typeof input === "string" ? input : sourceOf(input, machine, options.malformed);
-  const flags = (options.removePrefixes === true ? removePrefixes : 0) | (options.keepSpace === true ? keepSpace : 0);
-  const value = machine.native.xml(source, flags, [...(options.arrays ?? [])].join("\0"));
+  const value = machine.native.xml(source, flagsOf(options), [...(options.arrays ?? [])].join("\0"));
   if (!Array.isArray(value)) return value;
   const bytes = typeof source === "string" ? machine.utf8.encode(source) : source.subarray(isMarked(source) ? 3 : 0);
   throw faultError(value as number[], bytes, machine.utf8.decode);

@@ -145,7 +145,8 @@ class Door {
         return left.length === right.length && timingSafeEqual(left, right) ? vm.true : vm.false;
       },
       decodeBytes: (value, high) => vm.newString(nativeInNode("decodeBytes", bytes(value), high!.toString()) as string),
-      csv: (text, ...values) => vm.hostToHandle(nativeInNode("csv", text!.toString(), ...values.map((value) => vm.dump(value)))),
+      csv: (text, ...values) =>
+        vm.hostToHandle(nativeInNode("csv", text!.isString ? text!.toString() : bytes(text), ...values.map((value) => vm.dump(value)))),
       xml: (input, options, arrays) =>
         vm.hostToHandle(nativeInNode("xml", input!.isString ? input!.toString() : bytes(input), options!.toNumber(), arrays!.toString())),
     };
