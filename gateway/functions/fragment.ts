@@ -169,6 +169,7 @@ function checkBounds(config: FlowConfig, tenant: Tenant, name: string, file: str
         file,
         `to.${outlet}: a ${connector} outlet is not allowed: use ${outlets.join(" or ") || "none"}, or ask whoever runs the gateway`,
       );
+  checkKeys(config, file);
   for (const key of Object.keys(limits) as (keyof Ceilings)[]) {
     const asked = config.limits[key];
     if (asked !== undefined && asked > limits[key])
@@ -179,6 +180,17 @@ function checkBounds(config: FlowConfig, tenant: Tenant, name: string, file: str
   }
   if (tenant.name !== "" && config.weight !== 1) throw refused(file, "weight is the tenant's: leave it out");
   if (hosts !== undefined) checkHosts(config, hosts, file);
+}
+
+/** A private key that is no text is a file of the gateway's, with which it would sign for the function. */
+function checkKeys({ to }: FlowConfig, file: string): void {
+  walk(to, ["to"], (key, at, value) => {
+    if (key === "privateKey" && typeof value === "string" && !value.includes("-----BEGIN "))
+      throw refused(
+        file,
+        `${at.join(".")} names a file, and a function has none of the gateway's: keep the key in a secret and write \${secret:NAME}`,
+      );
+  });
 }
 
 function checkPaths(place: HttpPlace, own: string, file: string): void {

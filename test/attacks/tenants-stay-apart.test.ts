@@ -1,5 +1,5 @@
 /** Tenants of deployed functions: none sees, overwrites, starves or bills another. */
-import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { deepEqual, equal, match, ok, notEqual } from "node:assert/strict";
 import { test } from "node:test";
 import type { Script } from "../../gateway/testing/scripted.ts";
 import { done } from "../../gateway/testing/scripted.ts";
@@ -140,6 +140,11 @@ test("a function reaches the hosts of its tenant, by whatever way a URL is writt
     }
     for (const tls of ["tls: { ca: /etc/passwd }", "proxy: http://127.0.0.1:3128"])
       equal(await codeOf(`to: { x: { http: { url: https://x.evil.example/, ${tls} } } }`), "MF_FUNCTION_LIMIT", tls);
+    const signed = (privateKey: string): string =>
+      `to: { x: { http: { url: https://x.evil.example/, auth: { oauth2: { tokenUrl: https://x.evil.example/t, clientId: a, privateKey: ${JSON.stringify(privateKey)} } } } } }`;
+    for (const key of ["/etc/ssl/private/gateway.pem", "tls/key.pem", "./tenants.yaml"])
+      equal(await codeOf(signed(key)), "MF_FUNCTION_LIMIT", key);
+    notEqual(await codeOf(signed("-----BEGIN PRIVATE KEY-----\nMC4=\n-----END PRIVATE KEY-----")), "MF_FUNCTION_LIMIT");
     equal(await codeOf("weight: 100"), "MF_FUNCTION_LIMIT");
     equal(await codeOf("limits: { cpu: 101ms }"), "MF_FUNCTION_LIMIT");
     equal(await codeOf('hosts: ["x.evil.example", "*.evil.example"]\nto: { erp: { http: { url: https://x.evil.example/ } } }'), undefined);
