@@ -20,6 +20,7 @@ import { qemuRows } from "./qemu.ts";
 import { besideRestateRows } from "./restate.ts";
 import type { Row } from "./rows.ts";
 import { sleepRows } from "./sleep.ts";
+import { linuxServiceRows } from "./linux-service.ts";
 import { standaloneRows } from "./standalone.ts";
 import { startRows } from "./start.ts";
 import { stormRows } from "./storm.ts";
@@ -45,7 +46,7 @@ const suites: Readonly<Record<string, (quick: boolean) => Promise<Row[]>>> = {
   compiler: compilerRows,
   process: processRows,
   qemu: qemuRows,
-  standalone: standaloneRows,
+  standalone: async (quick) => [...(await standaloneRows(quick)), ...(await linuxServiceRows(quick))],
 };
 
 function figure(value: number): string {

@@ -4,14 +4,23 @@ import * as r from "../assemble/registers.ts";
 
 /** The layer below compiled code in an x86-64 Linux process: signal handlers that turn faults into traps, and memory. */
 
-export const systemCalls = { read: 0, write: 1, mmap: 9, rtSigaction: 13, rtSigreturn: 15, sigaltstack: 131, exitGroup: 231 } as const;
+export const systemCalls = {
+  read: 0,
+  write: 1,
+  mmap: 9,
+  mprotect: 10,
+  rtSigaction: 13,
+  rtSigreturn: 15,
+  sigaltstack: 131,
+  exitGroup: 231,
+} as const;
 
 export const alternateStackBytes = 32 * 1024;
 /** Unmapped below the stack; more than `maximumFrameBytes`, so that no frame can step over it. */
 export const stackGuardBytes = 2 ** 21;
 
 /** Offsets in the kernel's `struct ucontext` and `siginfo_t` (arch/x86/include/uapi/asm/sigcontext.h). */
-const context = { r15: 96, rcx: 152, rsp: 160, rip: 168 } as const;
+const context = { r15: 96, rcx: 152, rsp: 160, rip: 168, errorCode: 192 } as const;
 const faultAddress = 16;
 const signals = { illegal: 4, bus: 7, arithmetic: 8, segment: 11 } as const;
 const saFlags = 0x4 | 0x08000000 | 0x04000000; // SA_SIGINFO, SA_ONSTACK, SA_RESTORER
@@ -60,6 +69,63 @@ export function handlerData(): readonly (readonly [string, Assembler])[] {
   ];
 }
 
+/** Offsets into `runtime.track`; all u64. */
+const track = { base: 0, bytes: 8, count: 16, most: 24, list: 32, stackBase: 40, stackBytes: 48, isDeep: 56 } as const;
+export const trackBytes = 64;
+
+/**
+ * rdi = address of a fault, rdx = ucontext. A memory that is read-only for the time being becomes writable page by page, as it is written:
+ * each page's number, u32, goes into the list. With `most` in it the rest becomes writable at once, and `count` is `most` + 1. The same for
+ * the lower part of the stack, at once. Goes on for other faults.
+ *
+ *     base, bytes            of the memory; base 0: nothing is tracked
+ *     stackBase, stackBytes  of the stack's lower part, which is not accessible until `isDeep`
+ */
+function emitTracking(a: Assembler): void {
+  const [none, all, stack, protect] = [a.newLabel(), a.newLabel(), a.newLabel(), a.newLabel()];
+  a.aluImmediate(alu.cmp, true, symbol("runtime.track", track.base), 0);
+  a.jumpIf(r.equal, none);
+  a.move(true, r.r9, r.rdi);
+  a.alu(alu.sub, true, r.r9, symbol("runtime.track", track.base));
+  a.alu(alu.cmp, true, r.r9, symbol("runtime.track", track.bytes));
+  a.jumpIf(r.aboveEqual, stack);
+  a.testImmediate(false, at(r.rdx, context.errorCode), 2); // a write
+  a.jumpIf(r.equal, none);
+  a.move(true, r.r10, symbol("runtime.track", track.count));
+  a.alu(alu.cmp, true, r.r10, symbol("runtime.track", track.most));
+  a.jumpIf(r.above, none);
+  a.jumpIf(r.equal, all);
+  a.shiftImmediate(shift.right, true, r.r9, 12);
+  a.move(true, r.rsi, symbol("runtime.track", track.list));
+  a.store(4, indexed(r.rsi, r.r10, 2), r.r9);
+  a.aluImmediate(alu.add, true, symbol("runtime.track", track.count), 1);
+  a.aluImmediate(alu.and, true, r.rdi, -4096);
+  a.constant32(r.rsi, 4096);
+  a.jump(protect);
+
+  a.bind(all);
+  a.aluImmediate(alu.add, true, symbol("runtime.track", track.count), 1);
+  a.move(true, r.rdi, symbol("runtime.track", track.base));
+  a.move(true, r.rsi, symbol("runtime.track", track.bytes));
+  a.jump(protect);
+
+  a.bind(stack);
+  a.move(true, r.r9, r.rdi);
+  a.alu(alu.sub, true, r.r9, symbol("runtime.track", track.stackBase));
+  a.alu(alu.cmp, true, r.r9, symbol("runtime.track", track.stackBytes));
+  a.jumpIf(r.aboveEqual, none);
+  a.aluImmediate(alu.cmp, true, symbol("runtime.track", track.isDeep), 0);
+  a.jumpIf(r.notEqual, none);
+  a.storeImmediate(8, symbol("runtime.track", track.isDeep), 1);
+  a.move(true, r.rdi, symbol("runtime.track", track.stackBase));
+  a.move(true, r.rsi, symbol("runtime.track", track.stackBytes));
+  a.bind(protect);
+  a.constant32(r.rdx, 3); // PROT_READ | PROT_WRITE
+  systemCall(a, systemCalls.mprotect);
+  a.return();
+  a.bind(none);
+}
+
 /**
  * rdi = signal, rsi = siginfo, rdx = ucontext. Notes kind, RIP and address, and lets the interrupted code go on in
  * `runtime.recover` with the stack pointer kept in `runtime.trap` + 24.
@@ -91,6 +157,7 @@ export function trapHandler(a: Assembler): void {
 
   a.bind(notArithmetic);
   a.move(true, r.rdi, at(r.rsi, faultAddress));
+  emitTracking(a);
   a.addressOf64(r.rsi, "stack.limit");
   a.constantKeepingFlags32(r.r8, trapNumber("stack exhausted"));
   a.alu(alu.sub, true, r.rsi, r.rdi); // limit − address, within the guard

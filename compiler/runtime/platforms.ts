@@ -14,6 +14,7 @@ import {
   signalReturn,
   systemCall,
   systemCalls,
+  trackBytes,
   transferExactly,
   trapHandler,
 } from "./linux.ts";
@@ -43,6 +44,7 @@ function addLinux(linker: Linker): void {
   text(linker, "runtime.memoryGrow", memoryGrow);
   for (const [name, a] of handlerData()) linker.add("data", name, a.finish());
   linker.addZeroes("runtime.alternateStack", alternateStackBytes);
+  linker.addZeroes("runtime.track", trackBytes);
 }
 
 /**

@@ -84,11 +84,15 @@ export function sayServing(address: u32): void {
   sayLine(info, null);
 }
 
+/** Sends what was written since it was last called. True: `poll` has something to do. */
+export function flush(): u32 {
+  return u32(flushSockets());
+}
+
 /** Runs what is due; returns when to call again, as `now()` counts, or u64.MAX_VALUE for never. A job may be ready afterwards. */
 export function poll(): u64 {
   runSockets();
   runDns();
   const due = runService();
-  flushSockets();
   return min<u64>(due, min<u64>(dnsDue(), socketsDue()));
 }

@@ -49,6 +49,13 @@ export function requireEither(a: u32, b: u32): void {
   emit(jumpIfEqual, 1, 0, b);
   emit(answer, 0, 0, killProcess);
 }
+/** Kills unless it is one of three. */
+export function requireOneOf(a: u32, b: u32, c: u32): void {
+  emit(jumpIfEqual, 3, 0, a);
+  emit(jumpIfEqual, 2, 0, b);
+  emit(jumpIfEqual, 1, 0, c);
+  emit(answer, 0, 0, killProcess);
+}
 /** Kills unless the argument is a descriptor of `least` or above. */
 export function requireDescriptor(index: u32, least: u32): void {
   loadHigh(index);

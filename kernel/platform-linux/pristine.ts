@@ -6,9 +6,7 @@
  * write nearly the same ones. When they are many they are dropped instead, and the window shows the file again.
  * Nothing a machine does can hide a page from this: it is the page tables that tell.
  */
-import {
-  address, call, Call, copy, engineBase, engineDescriptor, frozenBase, read32, read64, stackLimit, stackTop, write32,
-} from "./cpu";
+import { address, call, Call, copy, engineBase, engineDescriptor, frozenBase, read32, stackLimit, stackTop, write32 } from "./cpu";
 import { pagemapFile } from "./lockdown";
 
 export const pageBytes: u32 = 4096;
@@ -33,8 +31,6 @@ declare let stackPointer: i32;
 let restPages: u32 = 0;
 let restStackPointer: i32 = 0;
 let tracked: bool = false;
-/** Without tracking, pages are compared with the image's to keep a machine that waits. */
-let compares: bool = false;
 
 const entriesPerRead: u32 = 1024;
 // @ts-ignore: decorator
@@ -69,34 +65,8 @@ export function trackPages(can: bool): void {
   tracked = can;
 }
 
-/** From here on machines can wait where the kernel does not tell which pages were written. */
-export function compareUntracked(): void {
-  compares = true;
-}
-
-function differs(page: u32): bool {
-  const at = <u64>page << 12;
-  const isGrown = page >= restPages * pagesPerWasmPage;
-  for (let offset: u64 = at; offset < at + pageBytes; offset += 8)
-    if (read64(engineBase() + offset) !== (isGrown ? 0 : read64(frozenBase() + offset))) return true;
-  return false;
-}
-
-/** As `scan`, without the kernel's help. */
-function compareAll(): u32 {
-  const last = enginePages() * pagesPerWasmPage;
-  let count: u32 = 0;
-  for (let page: u32 = 0; page < last; page++) {
-    if (!differs(page)) continue;
-    if (count < mostListed) store<u32>(listed + (<usize>count << 2), page);
-    count++;
-  }
-  return count;
-}
-
 /** Lists the pages of the memory that are this process's own, in `listed`. Returns how many there are, which may be more than fit. */
 export function scan(): u32 {
-  if (!tracked && compares) return compareAll();
   const last = enginePages() * pagesPerWasmPage;
   let count: u32 = 0;
   for (let page: u32 = 0; page < last; page += entriesPerRead) {
@@ -119,24 +89,23 @@ export function listedPage(index: u32): u32 {
   return load<u32>(listed + (<usize>index << 2));
 }
 
-/** Unmaps all that a machine may have grown: after a step that was ended while it grew. */
-export function dropGrown(mostPages: u32): void {
-  call(Call.munmap, engineBase() + imageBytes(), <u64>mostPages * wasmPageBytes);
-  write32(engineDescriptor() + 8, restPages);
-}
-
 function dropPages(): void {
   call(Call.madvise, engineBase(), imageBytes(), 4);
 }
 
-/** Restores memory, its size and the stack pointer to the image's, after any run. */
-export function reset(): void {
+/** Restores the memory's size and the stack pointer. */
+export function shrink(): void {
   const pages = enginePages();
   if (pages > restPages) {
     call(Call.munmap, engineBase() + imageBytes(), <u64>(pages - restPages) * wasmPageBytes);
     write32(engineDescriptor() + 8, restPages);
   }
   stackPointer = restStackPointer;
+}
+
+/** Restores memory, its size and the stack pointer to the image's, after any run. */
+export function reset(): void {
+  shrink();
   call(Call.madvise, stackLimit(), stackTop() - stackKeptBytes - stackLimit(), 4);
   if (!tracked) return dropPages();
   const count = scan();
@@ -208,8 +177,18 @@ export function drop(berth: u32): void {
 
 /** Keeps the machine in a berth; false when there is no room, or when it cannot be told what it wrote. */
 export function hibernate(berth: u32): bool {
-  if (!tracked && !compares) return false;
-  const count = scan();
+  return tracked && keep(berth, scan());
+}
+
+/** Puts a page on the list; false when it is full. */
+export function listPage(index: u32, page: u32): bool {
+  if (index >= mostListed) return false;
+  store<u32>(listed + (<usize>index << 2), page);
+  return true;
+}
+
+/** Keeps the machine, which has written the `count` pages that are listed, in a berth; false when there is no room. */
+export function keep(berth: u32, count: u32): bool {
   if (count === 0 || count > mostListed) return false;
   let first = noSlot;
   for (let i: u32 = 0; i < count; i++) {

@@ -76,6 +76,48 @@ describe("a Linux process that serves", { skip: linuxMissing() ?? false, timeout
     equal((await service.stop()).code, 0);
   });
 
+  test("memory is the image's for each request, also after one that wrote all of it, and a machine that waits keeps what it wrote", async () => {
+    const wide = await folder.image(`import { flow } from "mayfly";
+const table = new Uint8Array(3_000_000).fill(7);
+const sum = () => { let all = 0; for (let at = 0; at < table.length; at += 1024) all += table[at]; return all; };
+export default flow(async (msg, { sleep }) => {
+  const before = sum();
+  const step = Number(msg.query.step ?? 0);
+  if (step > 0) for (let at = 0; at < table.length; at += step) table[at] = 9;
+  const written = sum();
+  if (step > 0) await sleep(20);
+  return [before, written, sum()];
+});
+`);
+    const service = await (await folder.start(await folder.executable(wide))).serving();
+    const parts = Math.ceil(3_000_000 / 1024);
+    for (const step of [1024, 4096, 40_960, 1024]) {
+      const asked = Array.from({ length: 4 }, async () => (await service.ask(`/?step=${step}`)).json());
+      for (const [before, written, after] of (await Promise.all(asked)) as [number, number, number][]) {
+        equal(before, 7 * parts);
+        ok(written > before);
+        equal(after, written, "it has what it wrote");
+      }
+      deepEqual(await (await service.ask("/")).json(), [7 * parts, 7 * parts, 7 * parts]);
+    }
+    const socket = await service.connect();
+    const rounds = 2500; // pages are learnt anew meanwhile
+    socket.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(rounds));
+    let [text, count] = ["", 0];
+    await new Promise<void>((done) => {
+      socket.setEncoding("latin1").on("data", (more: string) => {
+        text += more;
+        for (let end = text.indexOf("]"); end >= 0; end = text.indexOf("]")) {
+          equal(text.slice(text.indexOf("[", text.indexOf("\r\n\r\n")), end + 1), JSON.stringify([7 * parts, 7 * parts, 7 * parts]));
+          text = text.slice(end + 1);
+          if (++count === rounds) done();
+        }
+      });
+    });
+    socket.destroy();
+    equal((await service.stop()).code, 0);
+  });
+
   test("machines wait for timers and outlets while others run, and go on as they were", async () => {
     const received: string[] = [];
     const peer = createServer((request, response) => {

@@ -133,12 +133,12 @@ export function runSockets(): void {
     const stream = takeListed();
     if (stream !== null) work(stream);
   }
-  flush();
 }
 
-/** Sends what events of the service have left to send. */
-export function flushSockets(): void {
+/** Sends what was written in this turn. True: `runSockets` has something to do. */
+export function flushSockets(): bool {
   flush();
+  return anyListed();
 }
 
 /** The time of the next call of `runSockets`, as `now()` counts. */

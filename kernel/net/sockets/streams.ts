@@ -24,6 +24,8 @@ export const enum Flag {
   listed = 1024,
   /** The kernel has told of the peer's end, or of an error: bytes before it may still be there. */
   ending = 2048,
+  /** Bytes to send are gathered. */
+  gathered = 4096,
 }
 
 @unmanaged

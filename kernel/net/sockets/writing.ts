@@ -1,17 +1,22 @@
 /**
- * The way out. Bytes are gathered for one system call: a stream's head and body go together, once it pushes or another stream writes. What
- * the kernel has no room for waits in a block; until that is sent, writes take nothing.
+ * The way out. Bytes are gathered, each stream's together, until `flush`: a head and its body are one system call, and answers of one turn of
+ * the loop leave one after another, so that a peer that waits for several is woken once. What the kernel has no room for waits in a block;
+ * until that is sent, writes take nothing.
  */
 import { allocate, release } from "../blocks";
 import { closedReset } from "../streams";
 import { again, inProgress, interrupted, shutdown, transmit } from "./host";
-import { gatherBytes } from "./limits";
+import { directBytes, gatherBytes, gatherings } from "./limits";
 import { Flag, list, Stream, streamOf } from "./streams";
 
 // @ts-ignore: decorator
-@lazy const gathered: usize = memory.data(16384, 16);
+@lazy const gathered: usize = memory.data(65536, 16);
 let gatheredLength: u32 = 0;
-/** The stream whose bytes are gathered. */
+/** For each stream whose bytes are gathered, in order: its number u32 (0: it is over), where they end u32. */
+// @ts-ignore: decorator
+@lazy const pieces: usize = memory.data(512, 8);
+let pieceCount: u32 = 0;
+/** The stream of the last piece. */
 let gatherer: u32 = 0;
 
 /** The socket is broken: the user hears of it from the next poll. */
@@ -34,17 +39,30 @@ function sendSome(stream: Stream, at: usize, length: u32): u32 {
   return 0;
 }
 
-/** Sends what was gathered; the rest waits in a block. */
+/** Sends what was gathered; what the kernel does not take waits in a block. */
 export function flush(): void {
-  const stream = streamOf(gatherer);
-  const length = gatheredLength;
-  gatherer = gatheredLength = 0;
-  if (stream === null || length === 0) return;
-  const count = sendSome(stream, gathered, length);
-  if (count === length || (stream.flags & Flag.broken) !== 0) return;
+  const count = pieceCount;
+  pieceCount = gatherer = gatheredLength = 0;
+  let from: u32 = 0;
+  for (let index: u32 = 0; index < count; index++) {
+    const piece = pieces + (<usize>index << 3);
+    const end = load<u32>(piece, 4);
+    const stream = streamOf(load<u32>(piece));
+    if (stream !== null) {
+      stream.flags &= ~Flag.gathered;
+      sendPiece(stream, gathered + from, end - from);
+    }
+    from = end;
+  }
+}
+
+function sendPiece(stream: Stream, at: usize, length: u32): void {
+  const count = sendSome(stream, at, length);
+  if ((stream.flags & Flag.broken) !== 0) return;
+  if (count === length) return shutWhenSent(stream);
   const block = allocate(length - count);
   if (block === 0) return fail(stream, closedReset);
-  memory.copy(block, gathered + count, length - count);
+  memory.copy(block, at + count, length - count);
   stream.unsent = block;
   stream.unsentAt = 0;
   stream.unsentLength = length - count;
@@ -52,44 +70,45 @@ export function flush(): void {
 
 /** Bytes that may be gathered for the stream now. */
 function roomToGather(number: u32, stream: Stream): u32 {
-  if (gatherer !== number) flush();
+  const isOther = gatherer !== number;
+  if (isOther && ((stream.flags & Flag.gathered) !== 0 || pieceCount === gatherings)) flush();
   if (stream.unsentLength !== 0 || (stream.flags & (Flag.writable | Flag.broken | Flag.finished)) !== Flag.writable) return 0;
-  return gatherBytes - (gatherer === number ? gatheredLength : 0);
+  return gatherBytes - gatheredLength;
+}
+
+function gather(number: u32, stream: Stream, from: usize, length: u32): void {
+  memory.copy(gathered + gatheredLength, from, length);
+  gatheredLength += length;
+  if (gatherer !== number) {
+    gatherer = number;
+    stream.flags |= Flag.gathered;
+    store<u32>(pieces + (<usize>pieceCount << 3), number);
+    pieceCount++;
+  }
+  store<u32>(pieces + (<usize>(pieceCount - 1) << 3), gatheredLength, 4);
 }
 
 export function write(number: u32, from: usize, length: u32): u32 {
   const stream = streamOf(number);
   if (stream === null) return 0;
   if ((stream.flags & Flag.broken) !== 0) return length; // nobody gets it, and `closed` follows
+  const isLong = length >= directBytes;
+  if (isLong || roomToGather(number, stream) < length) flush();
   let taken: u32 = 0;
-  while (taken < length) {
-    if (length - taken >= gatherBytes) {
-      flush();
-      const count = roomToGather(number, stream) === 0 ? 0 : sendSome(stream, from + taken, length - taken);
-      taken += count;
-      if (count === 0) break;
-      continue;
+  if (roomToGather(number, stream) !== 0) {
+    if (isLong) taken = sendSome(stream, from, length);
+    else {
+      gather(number, stream, from, length);
+      taken = length;
     }
-    const room = roomToGather(number, stream);
-    if (room === 0 && gatherer !== number) break;
-    if (room < length - taken) {
-      flush();
-      if (roomToGather(number, stream) === 0) break;
-      continue;
-    }
-    memory.copy(gathered + gatheredLength, from + taken, length - taken);
-    gatherer = number;
-    gatheredLength += length - taken;
-    taken = length;
   }
   if ((stream.flags & Flag.broken) !== 0) return length;
   if (taken < length) stream.flags |= Flag.wantsRoom;
   return taken;
 }
 
-export function push(number: u32): void {
-  if (gatherer === number) flush();
-}
+/** Bytes that are gathered go with the turn of the loop. */
+export function push(_number: u32): void {}
 
 export function roomOf(number: u32): u32 {
   const stream = streamOf(number);
@@ -97,7 +116,6 @@ export function roomOf(number: u32): u32 {
 }
 
 export function finish(number: u32): void {
-  push(number);
   const stream = streamOf(number);
   if (stream === null || (stream.flags & Flag.finished) !== 0) return;
   stream.flags = (stream.flags | Flag.finished) & ~Flag.wantsRoom;
@@ -105,7 +123,8 @@ export function finish(number: u32): void {
 }
 
 function shutWhenSent(stream: Stream): void {
-  if ((stream.flags & (Flag.finished | Flag.shut | Flag.broken | Flag.connecting)) !== Flag.finished || stream.unsentLength !== 0) return;
+  const flags = stream.flags & (Flag.finished | Flag.shut | Flag.broken | Flag.connecting | Flag.gathered);
+  if (flags !== Flag.finished || stream.unsentLength !== 0) return;
   stream.flags |= Flag.shut;
   shutdown(stream.socket);
   if ((stream.flags & Flag.ended) !== 0) list(stream); // both sides are over
@@ -132,5 +151,9 @@ export function forgetUnsent(stream: Stream): void {
 
 /** Forgets what was gathered for a stream that is over. */
 export function forgetGathered(number: u32): void {
-  if (gatherer === number) gatherer = gatheredLength = 0;
+  if (gatherer === number) gatherer = 0;
+  for (let index: u32 = 0; index < pieceCount; index++) {
+    const piece = pieces + (<usize>index << 3);
+    if (load<u32>(piece) === number) store<u32>(piece, 0);
+  }
 }

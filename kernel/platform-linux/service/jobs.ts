@@ -6,12 +6,13 @@
  * One machine is in the engine's memory at a time. One that waits is kept in a berth of its slot's number.
  */
 import { copy, engineBase, exit, read32, read8, write8 } from "../cpu";
-import { drop, dropGrown, enginePages, hibernate, reset, resume, setLimitPages, wasmPageBytes } from "../pristine";
+import { drop, enginePages, resume, setLimitPages, wasmPageBytes } from "../pristine";
 import { tellTime } from "./clock";
 import { byTime, endedBy, isLate, stepFor } from "./guard";
 import { machinePages } from "./limits";
 import { inNet } from "./memory";
 import { done, effectsBuffer, netBase, nextJob } from "./net";
+import { keepMachine, putBack } from "./pages";
 import { beginFault, endLine, put } from "./text";
 
 // @ts-ignore: decorator
@@ -85,6 +86,8 @@ let outcome: u32 = 0;
 let effectsAt: u64 = 0;
 let effectsBytes: u32 = 0;
 let isOver: bool = false;
+/** The step was ended from outside. */
+let isTorn: bool = false;
 
 /** The machine is over, without effects. */
 function fail(kind: u32): void {
@@ -116,7 +119,7 @@ function runEvent(eventAt: u32, length: u32, cpuMs: u32): void {
   const result = stepFor(cpuMs);
   const ended = endedBy();
   if (ended === 0) return takeResult(result);
-  dropGrown(machinePages);
+  isTorn = true;
   fail(ended === byTime ? interrupted : escaped);
 }
 
@@ -127,9 +130,10 @@ function run(slot: u32, eventAt: u32, length: u32, cpuMs: u32): void {
   if (to !== 0 && !inNet(to, effectsBytes)) distrust();
   if (effectsBytes !== 0 && to === 0) fail(noMemory);
   if (effectsBytes !== 0) copy(netBase() + to, effectsAt, effectsBytes);
-  if (!isOver && !hibernate(slot)) fail(noMemory);
+  if (!isOver && !keepMachine(slot)) fail(noMemory);
   store<u8>(waiting + slot, isOver ? 0 : 1);
-  reset();
+  putBack(isTorn);
+  isTorn = false;
   tellTime();
   done(slot, outcome, effectsBytes);
 }
@@ -155,7 +159,7 @@ export function runJob(): bool {
   else {
     drop(slot);
     store<u8>(waiting + slot, 0);
-    reset();
+    putBack(false);
     done(slot, noMemory, 0);
   }
   return true;

@@ -3,8 +3,7 @@
  * not in it kills the process.
  */
 import { address, call, Call, engineBase, frozenBase, platformBase, stackLimit } from "../cpu";
-import { beginFilter, beginRule, endRule, installRules, loadHigh, loadLow, require, requireArgument, requireDescriptor, requireEither, requireWindow } from "../filter";
-import { pagemapFile } from "../lockdown";
+import { beginFilter, beginRule, endRule, installRules, loadHigh, loadLow, require, requireArgument, requireDescriptor, requireEither, requireOneOf, requireWindow } from "../filter";
 import { fault, faultFilter, faultLimits } from "./faults";
 import { netBase, reaches } from "./net";
 import { datagrams, firstSocket, inet, listenerA, listenerB, noSignal, poller, socketFlags, stream } from "./sockets";
@@ -71,7 +70,7 @@ function addFileRules(): void {
 }
 
 /** The calls of each request: the filter is walked from its beginning. */
-function addCommonRules(isTracked: bool): void {
+function addCommonRules(): void {
   beginRule(Call.clockGettime);
   loadHigh(0);
   require(0);
@@ -95,11 +94,16 @@ function addCommonRules(isTracked: bool): void {
   requireArgument(3, <u32>noSignal);
   requireArgument(4, 0);
   endRule();
-  if (isTracked) {
-    beginRule(Call.pread);
-    requireArgument(0, pagemapFile);
-    endRule();
-  }
+  beginRule(Call.mprotect); // from the handler of faults too
+  loadHigh(0);
+  requireEither(<u32>(engineBase() >> 32), <u32>(stackLimit() >> 32));
+  loadHigh(1);
+  require(0);
+  loadHigh(2);
+  require(0);
+  loadLow(2);
+  requireOneOf(0, 1, 3); // PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE
+  endRule();
   beginRule(Call.madvise);
   loadHigh(0);
   requireEither(<u32>(engineBase() >> 32), <u32>(stackLimit() >> 32));
@@ -157,8 +161,8 @@ function addConnectRules(): void {
   endRule();
 }
 
-function addRules(isTracked: bool): void {
-  addCommonRules(isTracked);
+function addRules(): void {
+  addCommonRules();
   addSocketRules();
   addFileRules();
   addMemoryRules();
@@ -177,7 +181,7 @@ function addRules(isTracked: bool): void {
 const setDumpable: u64 = 4, setNoNewPrivileges: u64 = 38, setHugePagesDisabled: u64 = 41;
 
 /** `restBytes`: size of the image's memory. */
-export function lockDown(restBytes: u64, isTracked: bool): void {
+export function lockDown(restBytes: u64): void {
   if (call(Call.prctl, setNoNewPrivileges, 1) < 0) fault(faultLimits);
   call(Call.prctl, setHugePagesDisabled, 1); // saves memory only
   if (call(Call.mprotect, frozenBase(), restBytes, 1) < 0) fault(faultLimits); // PROT_READ
@@ -188,6 +192,6 @@ export function lockDown(restBytes: u64, isTracked: bool): void {
   limitTo(messageQueues, 0);
   limitTo(addressSpace, addressSpaceBytes);
   beginFilter();
-  addRules(isTracked);
+  addRules();
   if (installRules() < 0) fault(faultFilter);
 }

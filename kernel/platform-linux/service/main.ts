@@ -6,22 +6,22 @@
  *            ◀─bytes───     ◀─effects─
  */
 import { address, call, Call, copy, read32 } from "../cpu";
-import { pagemapFile } from "../lockdown";
-import { compareUntracked, imageBytes, rememberImage, trackPages } from "../pristine";
+import { imageBytes, rememberImage } from "../pristine";
 import { closeEnvironment, configPath, file, listenAddress, readArguments, readFile, refuseConfig } from "./arguments";
 import { now, tellTime } from "./clock";
 import { endProcess, flushConsole, serveLines } from "./console";
 import { fault, faultKernel, faultService } from "./faults";
 import { startGuard } from "./guard";
 import { runJob } from "./jobs";
-import { configBytes, jobsAtOnce, mostSleepMs, resolverBytes } from "./limits";
+import { configBytes, jobsAtOnce, mostSleepMs, resolverBytes, turnMicros } from "./limits";
 import { lockDown, raiseFiles } from "./lockdown";
 import { startNetMemory } from "./memory";
-import { button, configBuffer, configure, netBase, poll, reaches, sayServing, serviceBase, start } from "./net";
+import { button, configBuffer, configure, flush, netBase, poll, reaches, sayServing, serviceBase, start } from "./net";
 import { startRandom } from "./random";
 import { signalNumber, signals, startSignals, takeSignal } from "./signals";
 import { setOpenFiles, startSockets, waitForEvents, watch } from "./sockets";
-import { pagemap, resolver } from "./paths";
+import { startPages } from "./pages";
+import { resolver } from "./paths";
 
 export { environment } from "./arguments";
 export { now, wall } from "./clock";
@@ -41,7 +41,6 @@ export function startService(): void {
   readArguments();
   rememberImage();
   if (call(Call.closeRange, 3, 0xffffffff, 0) < 0) fault(faultKernel);
-  const isTracked = startTracking();
   startSignals();
   setOpenFiles(raiseFiles());
   startSockets();
@@ -53,18 +52,10 @@ export function startService(): void {
   configureAll();
   start();
   closeEnvironment();
-  lockDown(imageBytes(), isTracked);
+  lockDown(imageBytes());
+  if (!startPages()) fault(faultKernel);
   serveLines();
   sayServing(listenAddress);
-}
-
-/** Asks the kernel to tell which pages were written; without /proc they are compared. */
-function startTracking(): bool {
-  const opened = call(Call.open, pagemap(), 0x80000); // O_RDONLY | O_CLOEXEC
-  if (opened >= 0 && opened !== pagemapFile) fault(faultKernel);
-  trackPages(opened >= 0);
-  compareUntracked();
-  return opened >= 0;
 }
 
 function configureFrom(kind: u32, from: u64, length: u32): void {
@@ -90,11 +81,17 @@ let signalsSeen: u32 = 0;
 
 /** Lets the module run what is due, does some jobs, writes the log, and waits for what comes next. */
 export function turn(): void {
+  const began = now();
   let due = poll();
-  let jobs: u32 = 0;
-  for (; jobs < jobsAtOnce && runJob(); jobs++) due = poll();
+  let isIdle = false;
+  for (let jobs: u32 = 0; jobs < jobsAtOnce && now() - began < turnMicros; jobs++) {
+    isIdle = !runJob();
+    if (isIdle) break;
+    due = poll();
+  }
+  if (flush() !== 0) isIdle = false;
   flushConsole();
-  const left = due > now() && jobs < jobsAtOnce ? min<u64>((due - now() + 999) / 1000, mostSleepMs) : 0;
+  const left = isIdle && due > now() ? min<u64>((due - now() + 999) / 1000, mostSleepMs) : 0;
   const isSignal = waitForEvents(left, signalNumber);
   tellTime();
   if (!isSignal) return;

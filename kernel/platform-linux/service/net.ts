@@ -23,6 +23,9 @@ export declare function event(number: u32, events: u32): void;
 @external("net", "poll")
 export declare function poll(): u64;
 // @ts-ignore: decorator
+@external("net", "flush")
+export declare function flush(): u32;
+// @ts-ignore: decorator
 @external("net", "nextJob")
 export declare function nextJob(): u32;
 // @ts-ignore: decorator
