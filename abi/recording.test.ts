@@ -128,7 +128,7 @@ const whole: Recording = {
 };
 
 /** Written once for each version and kept: later versions of Mayfly read it. In dist/ the sources are one folder up. */
-const goldenOf = (version: number): URL => {
+const goldenOf = (version: number | string): URL => {
   const beside = new URL(`./testing/recording-${version}.hex`, import.meta.url);
   return existsSync(beside) ? beside : new URL(`../../abi/testing/recording-${version}.hex`, import.meta.url);
 };
@@ -148,6 +148,50 @@ test("each version's golden file reads as it was written", () => {
         "the wire form has changed: raise recordingVersion, or run UPDATE=1 npm test -- abi/recording",
       );
   }
+});
+
+test("pieces of a stored body and the position of a batch have a golden file of their own: a recording of version 1 may have them", () => {
+  const window = { sha256: "ab".repeat(32), offset: 262_144, bytes: 1000 };
+  const piece = {
+    kind: "resolve",
+    timeMs: 7,
+    call: 1,
+    error: undefined,
+    status: 200,
+    headersJson: "{}",
+    body: new Uint8Array(0),
+    window,
+  } as const;
+  const next = { kind: "continue", contentType: "", headersJson: "{}", body: new Uint8Array(0), position: '{"offset":5}' } as const;
+  const read = {
+    kind: "call",
+    call: 1,
+    operation: "window",
+    target: "262144",
+    method: "",
+    contentType: "",
+    headersJson: "{}",
+    timeoutMs: 0,
+  } as const;
+  const plain = { failure: undefined, cpuMs: 1, pages: 0 };
+  const batch: Recording = {
+    ...whole,
+    events: [piece],
+    steps: [
+      { ...plain, status: "waiting", effects: [{ ...read, body: new Uint8Array(0) }] },
+      { ...plain, status: "done", effects: [next] },
+    ],
+  };
+  const current = toHex(encodeRecording(batch));
+  const golden = goldenOf("1-windows");
+  if (process.env["UPDATE"] === "1") writeFileSync(golden, `${current.replace(/.{120}/g, "$&\n")}\n`);
+  const bytes = Buffer.from(readFileSync(golden, "utf8").replace(/\s/g, ""), "hex");
+  equal(bytes.toString("hex"), current);
+  const decoded = decodeRecording(new Uint8Array(bytes));
+  ok(decoded.ok);
+  equal(toHex(encodeRecording(decoded.value)), current);
+  const [event] = decoded.value.events;
+  equal(JSON.stringify(event), JSON.stringify(piece));
 });
 
 test("what is no recording, or one of another version, says so", () => {

@@ -1,4 +1,5 @@
 /** The gateway: receives messages, keeps them safe, starts machines, and carries out their effects. */
+export { WindowEvent } from "./stored-bodies/window-event.ts";
 export { positionHeader, type StoredBody, storedBodyOf } from "./contract/stored-body.ts";
 export { letterBody } from "./stored-bodies/letter-body.ts";
 export { BodyStore, configuredBodyStore } from "./stored-bodies/store.ts";

@@ -1,4 +1,5 @@
 /** Recordings → machines: replay, backtest, recording → flow test, debug. And messages that somebody made up, through the same drive. */
+export { withBody } from "./body.ts";
 export {
   driveMachine,
   type Reply,

@@ -10,7 +10,9 @@ import {
   type NewSend,
   peersFault,
   type StateChange,
+  storedBodyOf,
   type Waits,
+  WindowEvent,
 } from "#gateway";
 import { overState, stateAfter, type StateValues } from "#gateway/attempt";
 import { jsonValue } from "./differences.ts";
@@ -25,7 +27,13 @@ export interface RecordedError {
 }
 
 /** Throws MF_REPLAY_NO_BODIES for a recording that lacks what a machine needs to run. */
-export function checkWhole({ redaction, deliver }: Recording): void {
+export function checkWhole({ redaction, deliver, events }: Recording): void {
+  const piece = events.find((event) => event.kind === "resolve" && lacksBytes(event));
+  if (piece !== undefined)
+    throw new CodedError(
+      "MF_REPLAY_BODY",
+      `the message ${deliver.id} was read in pieces of a stored body, which its recording names and does not hold: give the same body with --body FILE, whose SHA-256 is ${storedBodyOf(jsonHeaders(deliver))?.sha256 ?? "not known"}`,
+    );
   if (redaction === undefined || redaction.bodies === "all") return;
   throw new CodedError(
     "MF_REPLAY_NO_BODIES",
@@ -33,8 +41,17 @@ export function checkWhole({ redaction, deliver }: Recording): void {
   );
 }
 
+/** True for a piece of a stored body whose bytes are not at hand. */
+function lacksBytes(event: ResolveEvent): boolean {
+  return event.window !== undefined && !(event instanceof WindowEvent);
+}
+
 /** Headers of the message. */
 export function headersOf({ deliver }: Recording): Headers {
+  return jsonHeaders(deliver);
+}
+
+function jsonHeaders(deliver: Recording["deliver"]): Headers {
   const headers = jsonValue(deliver.headersJson);
   return typeof headers === "object" && headers !== null ? (headers as Headers) : {};
 }
@@ -107,6 +124,7 @@ export class RecordedAnswers {
     const same = known.findIndex(({ call: { method, body } }) => method === call.method && equalBytes(body, call.body));
     const [asked] = known.splice(Math.max(same, 0), 1) as [RecordedCall];
     if (asked.answer === undefined) return { answer: noAnswer, delayMs: Number.POSITIVE_INFINITY };
+    if (lacksBytes(asked.answer.event)) return undefined;
     const { event, order } = asked.answer;
     const { error, status, headersJson, body } = event;
     return {

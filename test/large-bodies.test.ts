@@ -201,3 +201,25 @@ test("a body that was damaged on the disk is a dead letter, and nothing of it wa
   match(shown.out, /MF_CLAIM_DAMAGED/);
   ok(received.filter(({ body }) => !before.has(body.batch)).length <= 1, "the batch that was committed before the kill, at most");
 });
+
+test("its recording names the pieces and is replayed bit for bit with the same file, on its image and on that of its source", async () => {
+  await writeFile(join(folder, "copy.csv"), [...rows(60_000)].join(""));
+  await writeFile(join(folder, "other.csv"), [...rows(1000)].join(""));
+  await drop("count", "rows.csv", rows(60_000));
+  const mayfly = new Mayfly();
+  await until(() => received.length === 1);
+  const config = join(folder, "mayfly.yaml");
+  const id = await until(async () => {
+    const { out } = await capture(["messages", "ls", "-c", config, "--json"]);
+    return (JSON.parse(out) as { messages: { id: string }[] }).messages[0]?.id;
+  });
+  await mayfly.kill("SIGTERM");
+  const replay = (...more: string[]): ReturnType<typeof capture> => capture(["replay", id, "-c", config, ...more]);
+  match((await replay()).err, /MF_REPLAY_BODY.*read in pieces.*--body FILE, whose SHA-256 is [0-9a-f]{64}/s);
+  match((await replay("--body", join(folder, "other.csv"))).err, /MF_REPLAY_BODY.*is not the body that was read/s);
+  match((await replay("--body", join(folder, "none.csv"))).err, /MF_REPLAY_BODY.*can't be read/s);
+  const same = await replay("--body", join(folder, "copy.csv"));
+  equal(same.code, 0, same.out + same.err);
+  const source = await replay("--body", join(folder, "copy.csv"), "--flow", join(folder, "count.ts"));
+  equal(source.code, 0, source.out + source.err);
+});

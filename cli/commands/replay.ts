@@ -10,22 +10,30 @@ import { withProgress } from "../terminal.ts";
 
 interface ReplayFlags extends RecordingFlags, ImageChoice {
   readonly monitor: string;
+  readonly body?: string;
   readonly diff?: boolean;
   readonly json?: boolean;
 }
 
 async function replay({ terminal }: Cli, id: string, flags: ReplayFlags): Promise<number> {
-  const [{ replayRecording }, { openMonitor }, { findRecording }, { chosenImage, recordedImage }, { deployedFlow }, { showReplay }] =
-    await Promise.all([
-      import("#replay"),
-      import("../monitors.ts"),
-      import("../recorded/find.ts"),
-      import("../recorded/image.ts"),
-      import("../machine/deployed.ts"),
-      import("../recorded/show.ts"),
-    ]);
+  const [
+    { replayRecording, withBody },
+    { openMonitor },
+    { findRecording },
+    { chosenImage, recordedImage },
+    { deployedFlow },
+    { showReplay },
+  ] = await Promise.all([
+    import("#replay"),
+    import("../monitors.ts"),
+    import("../recorded/find.ts"),
+    import("../recorded/image.ts"),
+    import("../machine/deployed.ts"),
+    import("../recorded/show.ts"),
+  ]);
   const env = { ...process.env, ...terminal.env };
-  const { recording, error } = await findRecording(id, flags, env);
+  const { recording: found, error } = await findRecording(id, flags, env);
+  const recording = flags.body === undefined ? found : await withBody(found, flags.body);
   const { rules, source } = await deployedFlow(flags.config, recording.flow, env);
   const flow = { config: flags.config, name: recording.flow, source };
   const image = await withProgress(
@@ -57,6 +65,7 @@ export function addReplay(program: Command, cli: Cli): Command {
   )
     .option("--image <sha256:digits>", "another image by its hash, or by its path (default: the one that ran)")
     .option("--flow <file>", "the image of this source file")
+    .option("--body <file>", "the body of a message that was read in pieces of a stored body")
     .option("--diff", "show every difference in full")
     .addOption(new Option("--monitor <name>", "monitor that runs the machine").choices(["embedded", "process", "qemu"]).default("embedded"))
     .addOption(jsonOption())
