@@ -17,6 +17,7 @@ import { journalRows } from "./journal.ts";
 import { memoryRows } from "./memory.ts";
 import { processRows } from "./process.ts";
 import { qemuRows } from "./qemu.ts";
+import { readingRows } from "./reading.ts";
 import { besideRestateRows } from "./restate.ts";
 import type { Row } from "./rows.ts";
 import { sleepRows } from "./sleep.ts";
@@ -37,6 +38,7 @@ const suites: Readonly<Record<string, (quick: boolean) => Promise<Row[]>>> = {
   image: imageRows,
   growth: growthRows,
   formats: formatRows,
+  reading: readingRows,
   fairness: fairnessRows,
   memory: memoryRows,
   journal: journalRows,
