@@ -249,7 +249,8 @@ class TheGateway implements Gateway, Administered {
       connectors: ports.connectors,
       bodyStore: ports.bodyStore,
       loadAsleep: (sha256, flow) => {
-        if (this.#functions?.nameOfFlow(flow) !== undefined) return this.#functions.loadAsleep(sha256);
+        const name = this.#functions?.nameOfFlow(flow);
+        if (this.#functions !== undefined && name !== undefined) return this.#functions.loadAsleep(sha256, name);
         return ports.loadAsleep?.(sha256, flow) ?? noImage(sha256);
       },
       questions: this.#approving,

@@ -2,9 +2,9 @@
 import { readFileSync } from "node:fs";
 import type { FunctionImages } from "#gateway";
 import { loadImage, memoryShortage, readImage, StackMapper } from "#image";
-import type { LoadedImage, Monitor } from "#monitors";
+import type { ManyMonitors } from "./many-monitors.ts";
 
-export function functionImages(monitor: Monitor): FunctionImages {
+export function functionImages(monitors: ManyMonitors): FunctionImages {
   return {
     check(bytes) {
       const { manifest, sha256 } = readImage(bytes);
@@ -15,13 +15,14 @@ export function functionImages(monitor: Monitor): FunctionImages {
         shortage: (memoryBytes) => memoryShortage(manifest, memoryBytes),
       };
     },
-    async load(file) {
+    open: async (monitor) => void (await monitors.monitor(monitor)),
+    async load(file, monitor) {
       const image = await loadImage(file);
       const { manifest } = image;
       // The source map is read again for the rare stack that needs it: in memory it would be the largest part of a function.
       const places = new StackMapper(() => readImage(readFileSync(file)).sourceMap, undefined, `${manifest.name}.js`);
-      return { image: await monitor.load(image), outlets: manifest.outlets ?? undefined, limits: manifest.limits, places };
+      return { image: await monitors.load(image, monitor), outlets: manifest.outlets ?? undefined, limits: manifest.limits, places };
     },
-    unload: (image) => monitor.unload(image as LoadedImage),
+    unload: (image) => monitors.unload(image),
   };
 }

@@ -26,6 +26,7 @@ import { openMonitor } from "../monitors.ts";
 import { catchUnexpected } from "./last-resort.ts";
 import { functionImages } from "./function-images.ts";
 import { Images } from "./images.ts";
+import { ManyMonitors } from "./many-monitors.ts";
 import { Replays } from "./replays.ts";
 import { configuredTelemetry } from "./telemetry.ts";
 import { cliLimits } from "../limits.ts";
@@ -60,7 +61,7 @@ export interface Serving {
 }
 
 /** Resolves once the monitor has closed, or has had its time. */
-async function closed(monitor: Monitor, logger: RootLogger): Promise<void> {
+async function closed(monitor: Pick<Monitor, "close">, logger: RootLogger): Promise<void> {
   if (!(await settles(systemClock, cliLimits.monitorCloseMs, monitor.close())))
     logger.error({ code: "MF_STOP_INCOMPLETE" }, `the monitor did not close within ${cliLimits.monitorCloseMs} ms and is abandoned`);
 }
@@ -96,6 +97,7 @@ async function load({ file, environment, port }: ServingOptions): Promise<Loaded
 
 interface Parts extends Loaded {
   readonly monitor: Monitor;
+  readonly monitors: ManyMonitors;
   readonly images: Images;
   readonly gateway: Gateway;
   readonly logger: RootLogger;
@@ -109,6 +111,7 @@ class TheServing implements Serving {
   readonly logger: RootLogger;
   readonly #options: ServingOptions;
   readonly #monitor: Monitor;
+  readonly #monitors: ManyMonitors;
   readonly #images: Images;
   readonly #telemetry: Telemetry | undefined;
   readonly #letGo: () => void;
@@ -118,11 +121,12 @@ class TheServing implements Serving {
   #watch: NodeJS.Timeout | undefined;
   #reloads = 0;
 
-  constructor(options: ServingOptions, { config, secrets, monitor, images, gateway, logger, telemetry, letGo }: Parts) {
+  constructor(options: ServingOptions, { config, secrets, monitor, monitors, images, gateway, logger, telemetry, letGo }: Parts) {
     this.#options = options;
     this.#config = config;
     this.#secrets = secrets;
     this.#monitor = monitor;
+    this.#monitors = monitors;
     this.#images = images;
     this.#telemetry = telemetry;
     this.#letGo = letGo;
@@ -189,7 +193,7 @@ class TheServing implements Serving {
     clearInterval(this.#watch);
     await this.gateway.stop();
     const leftMs = Math.max(untilMs - systemClock.monotonicMs(), cliLimits.telemetryFlushMs);
-    await Promise.all([closed(this.#monitor, this.logger), this.#telemetry?.stop(leftMs)]);
+    await Promise.all([closed(this.#monitor, this.logger), closed(this.#monitors, this.logger), this.#telemetry?.stop(leftMs)]);
     this.#letGo();
   }
 }
@@ -203,7 +207,9 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   const telemetry = await configuredTelemetry(config, options.environment ?? process.env, written);
   const logger = telemetry?.logger ?? written;
   const memory = gatewayMemory(config.memory);
-  const monitor = await openMonitor(config.monitor, { ...config, memory, log: (line) => logger.info({}, line) });
+  const settings = { ...config, memory, log: (line: string) => logger.info({}, line) };
+  const monitor = await openMonitor(config.monitor, settings);
+  const monitors = new ManyMonitors(monitor, (name) => openMonitor(name, { ...settings, isolation: "flow" }));
   let served: TheServing | undefined;
   let history: ReturnType<typeof configuredHistory>;
   try {
@@ -221,7 +227,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     const gateway = createGateway(config, {
       history,
       replay: new Replays({ file: options.file, config: () => served?.config ?? config, served: (flow) => images.served(flow), monitor }),
-      runner: monitor,
+      runner: monitors,
       journal,
       deadLetters,
       bodyStore: configuredBodyStore(config),
@@ -233,7 +239,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       exported: telemetry === undefined ? undefined : () => telemetry.counts,
       dashboard: fileURLToPath(new URL("../../dashboard/page/", import.meta.url)),
       images,
-      functions: { images: functionImages(monitor), environment: options.environment ?? process.env },
+      functions: { images: functionImages(monitors), environment: options.environment ?? process.env },
       loadFlow: (name, flow) => images.load(name, flow),
       loadAsleep: (sha256, flow) => images.loadAsleep(sha256, flow),
     });
@@ -247,11 +253,11 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     images.sleepers = () => gateway.sleepers.byImage();
     images.settleAll();
     collectGarbage(); // of the builds
-    served = new TheServing(options, { config, secrets, monitor, images, gateway, logger, telemetry, letGo });
+    served = new TheServing(options, { config, secrets, monitors, monitor, images, gateway, logger, telemetry, letGo });
     served.watchSecrets();
     return served;
   } catch (error) {
-    await Promise.all([closed(monitor, logger), history?.close(), telemetry?.stop(cliLimits.telemetryFlushMs)]);
+    await Promise.all([closed(monitor, logger), closed(monitors, logger), history?.close(), telemetry?.stop(cliLimits.telemetryFlushMs)]);
     throw error;
   }
 }

@@ -12,7 +12,7 @@ import type { Connectors } from "../contract/connectors.ts";
 import { makeFolder } from "../contract/folders.ts";
 import type { Problem } from "../contract/http/problem.ts";
 import type { FlowImage } from "../contract/runner.ts";
-import { realDisk } from "../journal/log/disk.ts";
+import { type Disk, realDisk } from "../journal/log/disk.ts";
 import { activated, type Deploy, deployed, isSame, withAlias, withCanary } from "./changes.ts";
 import { Deployed } from "./deployed.ts";
 import { isResident, pathOf, pathsOf } from "./fragment.ts";
@@ -105,14 +105,14 @@ export class Functions {
     this.uploads = new Uploads({ clock, files, images, deployed: this.deployed, asleepIn: () => host.asleepIn() });
   }
 
-  /** Rejects with MF_FUNCTIONS_DISK, MF_FUNCTIONS_DAMAGED, MF_FUNCTIONS_VERSION or MF_SECRETS_KEY. */
-  static async open(dir: string, tenants: Tenants, ports: FunctionsPorts): Promise<Functions> {
+  /** Rejects with MF_FUNCTIONS_DISK, MF_FUNCTIONS_DAMAGED, MF_FUNCTIONS_VERSION or MF_SECRETS_KEY. `diskOf`: the files of a folder. */
+  static async open(dir: string, tenants: Tenants, ports: FunctionsPorts, diskOf: (folder: string) => Disk = realDisk): Promise<Functions> {
     const folder = join(dir, "images");
     await makeFolder(folder, 0o700).catch((error: unknown) => {
       throw diskFailure(error, "the folder of functions");
     });
-    const records = await RecordLog.open(realDisk(dir));
-    const files = await ImageFiles.open(realDisk(folder));
+    const records = await RecordLog.open(diskOf(dir));
+    const files = await ImageFiles.open(diskOf(folder));
     return new Functions({ records, files, secrets: await Secrets.open(dir, records), folder }, tenants, ports);
   }
 
@@ -266,8 +266,8 @@ export class Functions {
   }
 
   /** The image in which a machine of a function sleeps. Rejects with MF_IMAGE_NOT_FOUND and so on. */
-  loadAsleep(sha256: string): Promise<FlowImage> {
-    return this.#loader.image(sha256);
+  async loadAsleep(sha256: string, { tenant }: FunctionName): Promise<FlowImage> {
+    return await this.#loader.image(sha256, this.tenants.need(tenant));
   }
 
   /** Never rejects. */

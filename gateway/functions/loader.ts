@@ -35,6 +35,7 @@ export class Loader {
   /** The settings of a version before it is deployed. Rejects with a CodedError for everything that can be wrong with it. */
   async checked(tenant: Tenant, name: string, { image, fragment }: Pick<FunctionVersion, "image" | "fragment">): Promise<FlowConfig> {
     const config = this.#config(tenant, name, fragment);
+    await this.#ports.images.open(tenant.monitor);
     const bytes = await readFile(this.#pathOf(image)).catch((cause: Error) => {
       throw new CodedError("MF_IMAGE_NOT_FOUND", `the image sha256:${image} can't be read (${cause.message}): upload it again`, { cause });
     });
@@ -64,12 +65,12 @@ export class Loader {
     if (live === undefined)
       throw new CodedError("MF_FUNCTION_VERSION", `the function ${shownName(name)} has no version ${record.live}: deploy it again`);
     const config: FlowConfig = { ...this.#config(tenant, name.name, live.fragment), image: `sha256:${live.image}` };
-    const image = await this.image(live.image);
+    const image = await this.image(live.image, tenant);
     const other = record.canary === null ? undefined : versionOf(record, record.canary.version);
     if (other === undefined || record.canary === null) return { config, image };
     const { share } = record.canary;
     try {
-      const canary = await this.image(other.image);
+      const canary = await this.image(other.image, tenant);
       return { config: { ...config, canary: { new: `sha256:${other.image}`, share } }, image: { ...image, canary } };
     } catch (error) {
       this.#ports.images.unload(image.image);
@@ -78,8 +79,8 @@ export class Loader {
   }
 
   /** Rejects with MF_IMAGE_NOT_FOUND, MF_IMAGE_CORRUPT or MF_IMAGE_VERSION. */
-  image(sha256: string): Promise<FlowImage> {
-    return this.#ports.images.load(this.#pathOf(sha256));
+  image(sha256: string, { monitor }: Tenant): Promise<FlowImage> {
+    return this.#ports.images.load(this.#pathOf(sha256), monitor);
   }
 
   /** Weights are as the tenants have them now. */

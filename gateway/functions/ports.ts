@@ -20,8 +20,10 @@ export interface ImageFacts {
 export interface FunctionImages {
   /** Throws MF_IMAGE_CORRUPT or MF_IMAGE_VERSION. */
   check(bytes: Uint8Array): ImageFacts;
-  /** Loads the image at `file`. Rejects with a CodedError. */
-  load(file: string): Promise<FlowImage>;
+  /** Makes sure that a monitor can be used; undefined: the gateway's own. Rejects with a CodedError. */
+  open(monitor: string | undefined): Promise<void>;
+  /** Loads the image at `file` for a monitor. Rejects with a CodedError. */
+  load(file: string, monitor: string | undefined): Promise<FlowImage>;
   /** Undoes one load. */
   unload(image: ImageHandle): void;
 }

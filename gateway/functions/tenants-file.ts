@@ -64,6 +64,11 @@ const tenantSchema = object("One tenant.", {
   cpu: duration("CPU time a day (UTC) of all its functions. Default: no bound."),
   queue: whole("Maximum number of its messages that are queued, running or waiting for a retry.", 1, 1_000_000, functionLimits.queue),
   weight: whole("Share of the CPU of all its functions together, relative to one flow of mayfly.yaml.", 1, 100, 1),
+  monitor: {
+    type: "string",
+    enum: ["embedded", "process", "qemu"],
+    description: "Monitor that runs its machines. Default: the gateway's own.",
+  },
   limits: {
     ...object("Upper bounds of every function's limits.", {
       memory: size("Memory of the machine.", "64MiB"),
@@ -84,11 +89,12 @@ const fileSchema = object(
   ["tenants"],
 );
 
-interface CheckedTenant extends Omit<Tenant, "name" | "prefix" | "keys" | "hosts" | "cpuMs" | "requests"> {
+interface CheckedTenant extends Omit<Tenant, "name" | "prefix" | "keys" | "hosts" | "cpuMs" | "requests" | "monitor"> {
   readonly keys: Readonly<Record<string, { readonly key?: string; readonly hash?: string; readonly scopes: readonly Scope[] }>>;
   readonly hosts: readonly string[];
   readonly cpu?: number;
   readonly requests?: Quota;
+  readonly monitor?: string;
 }
 
 /** Faults so far; each names its place. */
@@ -147,10 +153,25 @@ function tenantOf(name: string, checked: CheckedTenant, ceilings: Ceilings, faul
     if (!parsed.ok) faults.add([...path, "hosts", index], parsed.error);
     return parsed.ok ? [parsed.value] : [];
   });
-  const { functions, deploys, requests, cpu, queue, weight, sources, outlets } = checked;
+  const { functions, deploys, requests, cpu, queue, weight, monitor, sources, outlets } = checked;
   const limits = lower(checked.limits, ceilings);
   const keys = keysOf(checked, path, faults);
-  return { name, prefix: `/${name}`, keys, limits, functions, deploys, requests, cpuMs: cpu, queue, weight, sources, outlets, hosts };
+  return {
+    name,
+    prefix: `/${name}`,
+    keys,
+    limits,
+    functions,
+    deploys,
+    requests,
+    cpuMs: cpu,
+    queue,
+    weight,
+    monitor,
+    sources,
+    outlets,
+    hosts,
+  };
 }
 
 function checkHashes(tenants: readonly Tenant[], faults: Faults): void {

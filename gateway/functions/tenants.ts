@@ -33,6 +33,8 @@ export interface Tenant {
   /** Messages of all its functions that are queued, running or waiting for a retry. */
   readonly queue: number;
   readonly weight: number;
+  /** The monitor that runs its machines; undefined: the gateway's own. */
+  readonly monitor: string | undefined;
   /** Connectors that it may use; undefined: all. */
   readonly sources: readonly string[] | undefined;
   readonly outlets: readonly string[] | undefined;
@@ -117,6 +119,7 @@ export function onlyTenant(ceilings: Ceilings): Tenants {
     cpuMs: undefined,
     queue: Number.POSITIVE_INFINITY,
     weight: 1,
+    monitor: undefined,
     sources: undefined,
     outlets: undefined,
     hosts: undefined,

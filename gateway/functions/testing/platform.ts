@@ -44,6 +44,7 @@ export function fakeImages(loaded: Map<string, number> = new Map()): FunctionIma
       const shortage = (memoryBytes: number): string | undefined => (memoryBytes < 2 ** 20 ? "a machine has too little memory" : undefined);
       return { sha256: hashOf(bytes), outlets, limits: { ...defaultFlowLimits, ...limits }, shortage };
     },
+    open: async () => undefined,
     async load(file) {
       const bytes = readFileSync(file);
       const { script, outlets, limits } = read(bytes);
