@@ -164,6 +164,15 @@ test("a command that crashes, babbles, floods or is killed is an error, and noth
   for (const [script, says] of scripts) match((await (await callsOf(script)).call()).text, says);
 });
 
+test("more calls than places all end, each with its answer", async () => {
+  const { call } = await callsOf('console.log("[1]");');
+  const answers = await Promise.all(Array.from({ length: mcpLimits.callsAtOnce + 3 }, () => call()));
+  ok(
+    answers.every(({ text, isError }) => !isError && text.endsWith("\n[1]")),
+    JSON.stringify(answers),
+  );
+});
+
 test("a cancelled call ends its process, also one that ignores SIGTERM; the next one has its place", async () => {
   const { call } = await callsOf(
     `import { writeFileSync } from "node:fs"; process.on("SIGTERM", () => {}); writeFileSync(${JSON.stringify(project.at("pid"))} + process.pid, ""); setInterval(() => {}, 1000);`,

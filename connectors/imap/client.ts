@@ -43,7 +43,7 @@ export async function loadClient(load: () => Promise<Client> = loadBoth): Promis
   }
 }
 
-/** The parser is loaded by its thread: here it only shows that it is there. */
+/** The parser is loaded by its process: here it only shows that it is there. */
 async function loadBoth(): Promise<Client> {
   const [client] = await Promise.all([import("imapflow"), import("postal-mime")]);
   return client;

@@ -14,9 +14,11 @@ export const imapLimits = {
   idleMs: 240_000,
   /** Memory that a mail takes while it is taken apart, in multiples of its size. */
   parseShare: 4,
-  /** Longest time of taking a mail apart, and memory of its thread: a mail of five million line ends takes the parser more than a minute. */
+  /** Longest time of taking a mail apart, and heap of its process: a mail of five million line ends takes the parser more than a minute. */
   parseMs: 10_000,
   parseMib: 256,
+  /** First bytes of a mail in which its Message-ID is looked for. */
+  messageIdBytes: 64 * kib,
   /** Depth of parts in parts, and bytes of all headers. */
   depth: 64,
   headerBytes: mib,

@@ -8,7 +8,6 @@ export interface MailForm {
   readonly contentType: string;
   readonly body: Uint8Array;
   readonly headers: readonly (readonly [name: string, value: string])[];
-  readonly messageId: string | undefined;
 }
 
 const mediaType = /^[a-z0-9!#$&^_.+-]{1,127}\/[a-z0-9!#$&^_.+-]{1,127}$/;
@@ -53,6 +52,14 @@ function headersOf(mail: Email): [string, string][] {
   return pairs.flatMap(([name, value]) => (value === undefined || value === "" ? [] : [[name, value] as [string, string]]));
 }
 
+/** The Message-ID among the headers of a mail, without taking it apart. */
+export function messageIdOf(raw: Uint8Array): string | undefined {
+  const head = Buffer.from(raw.buffer, raw.byteOffset, Math.min(raw.length, imapLimits.messageIdBytes)).toString("latin1");
+  const end = head.search(/\r?\n\r?\n/);
+  const found = /(?:^|\n)message-id:[ \t]*(?:\r?\n[ \t]+)?([^\r\n]{1,998})/i.exec(end < 0 ? head : head.slice(0, end));
+  return found?.[1]?.trim() || undefined;
+}
+
 interface Part {
   readonly head: string;
   readonly bytes: Uint8Array;
@@ -84,5 +91,5 @@ export function formOf(mail: Email, raw: Uint8Array): MailForm {
   const parts = [...field("text", mail.text), ...field("html", mail.html), ...attachments.map(file)];
   // A form without parts can't be told from one that was cut off.
   const body = multipart(parts.length === 0 ? field("text", "") : parts, boundary);
-  return { contentType: `multipart/form-data; boundary=${boundary}`, body, headers: headersOf(mail), messageId: mail.messageId };
+  return { contentType: `multipart/form-data; boundary=${boundary}`, body, headers: headersOf(mail) };
 }

@@ -1,56 +1,74 @@
 /**
- * Takes mails apart in a thread, one after the other. A mail is a stranger's: the parser's time grows with the square of some, and the
- * thread is ended that takes too long or too much memory. The gateway's own thread goes on meanwhile.
+ * Takes mails apart in a process, one after the other. A mail is a stranger's: the parser's time and memory grow with the square of some.
+ * The process is ended that takes too long, and ends by itself where its memory is used up. A thread would not do: V8 ends the whole
+ * process when the heap of a thread is full at the wrong moment.
  */
-import { Worker } from "node:worker_threads";
+import { type ChildProcess, fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
 import type { ConnectorContext } from "#gateway/contract";
 import { imapLimits } from "./limits.ts";
-import type { Parsed } from "./parse-thread.ts";
+import type { Parsed } from "./parse-process.ts";
+
+const script = fileURLToPath(new URL("./parse-process.js", import.meta.url));
 
 export class MailParser {
   readonly #context: Pick<ConnectorContext, "clock">;
-  #worker: Worker | undefined;
+  #child: ChildProcess | undefined;
 
   constructor(context: Pick<ConnectorContext, "clock">) {
     this.#context = context;
   }
 
-  /** Gives up `raw`, which belongs to the thread afterwards. Never rejects. Called when the one before has resolved. */
+  /** Never rejects. Called when the one before has resolved. */
   parse(raw: Uint8Array): Promise<Parsed> {
-    const worker = this.#running();
+    const child = this.#running();
     return new Promise((resolve) => {
       const over = (parsed: Parsed): void => {
         cancel();
-        worker.off("message", over).off("error", failed).off("exit", ended);
-        worker.unref();
+        child.off("message", answered).off("exit", ended).off("error", failed);
+        hold(child, false);
         resolve(parsed);
       };
       const give = (problem: string): void => {
-        this.#worker = undefined;
-        worker.on("error", () => undefined); // it may fail once more on its way out
+        this.#child = undefined;
+        child.on("error", () => undefined); // it may fail once more on its way out
+        child.kill("SIGKILL");
         over({ problem });
-        void worker.terminate();
       };
+      const answered = (parsed: unknown): void => over(parsed as Parsed);
+      const ended = (): void => give("it takes more memory than the parser has");
       const failed = (error: Error): void => give(`the parser failed: ${error.message}`);
-      const ended = (): void => give("the parser ended");
       const cancel = this.#context.clock.after(imapLimits.parseMs, () => give(`it takes longer than ${imapLimits.parseMs / 1000} s`));
-      worker.once("message", over).once("error", failed).once("exit", ended);
-      worker.ref();
-      worker.postMessage(raw, [raw.buffer as ArrayBuffer]);
+      child.once("message", answered).once("exit", ended).once("error", failed);
+      hold(child, true);
+      child.send(raw);
     });
   }
 
-  async close(): Promise<void> {
-    await this.#worker?.terminate();
-    this.#worker = undefined;
+  close(): void {
+    this.#child?.kill("SIGKILL");
+    this.#child = undefined;
   }
 
-  #running(): Worker {
-    this.#worker ??= new Worker(new URL("./parse-thread.js", import.meta.url), {
-      name: "mayfly-mail",
-      execArgv: [],
-      resourceLimits: { maxOldGenerationSizeMb: imapLimits.parseMib },
+  /** Without the gateway's environment, which has secrets. */
+  #running(): ChildProcess {
+    this.#child ??= fork(script, {
+      env: {},
+      execArgv: [`--max-old-space-size=${imapLimits.parseMib}`],
+      serialization: "advanced",
+      stdio: ["ignore", "ignore", "ignore", "ipc"],
     });
-    return this.#worker;
+    return this.#child;
+  }
+}
+
+/** Keeps this process running for the child's answer, or lets it end without the child. */
+function hold(child: ChildProcess, held: boolean): void {
+  if (held) {
+    child.ref();
+    child.channel?.ref();
+  } else {
+    child.unref();
+    child.channel?.unref();
   }
 }

@@ -184,12 +184,14 @@ describe("imap: source", patience, () => {
     const nested = Array.from({ length: 200 }, (_, at) => `Content-Type: multipart/mixed; boundary=B${at}\r\n\r\n--B${at}\r\n`).join("");
     await server.deliver(plain("long") + "x".repeat(2 ** 20), mailbox);
     await server.deliver(nested, mailbox);
+    await server.deliver(`To: ${"a@b, ".repeat(170_000)}\r\n\r\nx`, mailbox); // an ENVELOPE of a million tokens
     await server.deliver("\0\xff\r\n\r\n", mailbox); // no header at all is a mail nevertheless
     await server.deliver(plain("good"), mailbox);
     const { source, gateway, context } = await start({ mailbox, more: { maxSize: "1MiB" } });
     await eventually("the good one", () => subjects(gateway).includes("good"));
     await eventually("two failed", async () => (await server.mails(`${mailbox}-failed`)).length === 2);
-    await eventually("two are done", moved(mailbox, 2));
+    equal(context.counts.get("lost"), undefined, "no mail ends the connection");
+    await eventually("three are done", moved(mailbox, 3));
     deepEqual(
       context.lines.filter(({ level }) => level === "error").map(({ fields }) => fields["code"]),
       ["MF_IMAP_LIMIT", "MF_IMAP_MALFORMED"],

@@ -18,6 +18,7 @@ import { type Ended, inTime, PolledFiles, type ReadBody, TooSlow } from "../shar
 import { headersOf } from "../shared/wire.ts";
 import { explainImap, type ImapConfig, imapPeer, imapSchema, openImap } from "./client.ts";
 import { imapLimits } from "./limits.ts";
+import { messageIdOf } from "./mail.ts";
 import { MailParser } from "./parser.ts";
 
 export interface ImapSourceConfig extends ImapConfig {
@@ -44,7 +45,7 @@ interface Listed {
   /** Names it in this process: UIDVALIDITY and UID. */
   readonly name: string;
   readonly bytes: number;
-  readonly messageId: string;
+  /** When the server got it; empty where it does not say. */
   readonly date: string;
 }
 
@@ -117,7 +118,7 @@ class ImapSource implements Source {
     await this.#polling;
     await this.#files.idle();
     await this.#link.stop();
-    await this.#parser.close();
+    this.#parser.close();
   }
 
   health(): Health {
@@ -235,11 +236,13 @@ class ImapSource implements Source {
   }
 
   async #list({ client }: Session, uid: number, name: string): Promise<Listed | undefined> {
-    const query = { uid: true, size: true, internalDate: true, envelope: true };
+    // No ENVELOPE: the server writes one as long as the mail's author likes, and an answer beyond the bounds ends the connection.
+    const query = { uid: true, size: true, internalDate: true };
     const found: FetchMessageObject | false = await this.#answer(client.fetchOne(String(uid), query, { uid: true }));
     if (found === false) return undefined;
-    const { size: bytes = 0, internalDate, envelope } = found;
-    return { uid, name, bytes, messageId: envelope?.messageId ?? "", date: new Date(internalDate ?? 0).toISOString() };
+    const { size: bytes = 0, internalDate } = found;
+    const at = new Date(internalDate ?? Number.NaN);
+    return { uid, name, bytes, date: Number.isNaN(at.getTime()) ? "" : at.toISOString() };
   }
 
   /** The mail's bytes; some servers count them wrongly, so that `maxSize` counts here too. */
@@ -275,18 +278,18 @@ class ImapSource implements Source {
   async #incoming(session: Session, mail: Listed): Promise<Incoming & ReadBody> {
     const { mailbox, body: form } = this.#config;
     const raw = await this.#read(session, mail);
-    const parts =
-      form === "raw" ? { contentType: "message/rfc822", body: raw, headers: [], messageId: mail.messageId } : await this.#parts(raw);
+    const correlationId = messageIdOf(raw);
+    const id = this.#idOf(mail, correlationId ?? "");
+    const parts = form === "raw" ? { contentType: "message/rfc822", body: raw, headers: [] } : await this.#parts(raw);
     const check = this.#context.longBodies?.();
     const isLong = check !== undefined && parts.body.length > check.thresholdBytes;
-    const correlationId = parts.messageId === undefined || parts.messageId === "" ? undefined : parts.messageId.slice(0, 998);
     const place: readonly (readonly [string, string])[] = [
       ["mail-mailbox", mailbox],
       ["mail-uid", mail.name],
       ["mail-received", mail.date],
     ];
     return {
-      id: this.#idOf(mail),
+      id,
       headers: headersOf([...parts.headers, ...place], this.#context),
       contentType: parts.contentType,
       ...(correlationId === undefined ? {} : { correlationId }),
@@ -307,7 +310,7 @@ class ImapSource implements Source {
    * UIDVALIDITY and UID name a mail while its mailbox lives. A mailbox that was made again begins with UID 1, and some servers give it the
    * UIDVALIDITY of before: what the mail says of itself tells the two apart.
    */
-  #idOf({ name, messageId, date, bytes }: Listed): string {
+  #idOf({ name, date, bytes }: Listed, messageId: string): string {
     const text = JSON.stringify([this.#config.mailbox, messageId, date, bytes]);
     return `${name}-${createHash("sha256").update(text).digest("base64url").slice(0, 22)}`;
   }
@@ -398,7 +401,7 @@ export const imapSource: SourceDefinition<ImapSourceConfig> = {
 - **Correlation id**: the mail's \`Message-ID\`.
 - **Duplicates** are recognised by UIDVALIDITY and UID, together with \`Message-ID\`, date and size: mails of a mailbox that was made again are new ones.
 - **Failed**: a mail whose message failed for good goes to \`failed\`, unseen; so do mails beyond \`maxSize\` (\`MF_IMAP_LIMIT\`) and those that can't be taken apart within ten seconds
-  (\`MF_IMAP_MALFORMED\`), which happens in a thread of its own. \`MF_IMAP_TAKEN\` is logged for a mail that somebody moved while it was worked on. \`done\` and \`failed\` are created if missing, and are other mailboxes than \`mailbox\` (\`MF_IMAP_PLACE\`).
+  (\`MF_IMAP_MALFORMED\`), which happens in a process of its own. \`MF_IMAP_TAKEN\` is logged for a mail that somebody moved while it was worked on. \`done\` and \`failed\` are created if missing, and are other mailboxes than \`mailbox\` (\`MF_IMAP_PLACE\`).
 - **One gateway for a mailbox**: a second one would take the same mails. Each mailbox is a source.
 - **TLS**: \`imaps://\`, or STARTTLS, without which nobody logs in unless \`requireTls\` is false.
 - **Errors** (retried with backoff, shown by \`/ready\`): \`MF_IMAP_UNREACHABLE\`, \`MF_IMAP_AUTH\`, \`MF_IMAP_TLS\`, \`MF_IMAP_MAILBOX\`, \`MF_IMAP_REFUSED\`, \`MF_IMAP_READ\`, \`MF_IMAP_MOVE\`. While

@@ -1,5 +1,4 @@
-/** The thread that takes mails apart. */
-import { parentPort } from "node:worker_threads";
+/** The process that takes mails apart. It ends with the gateway, whose end closes its channel. */
 import { imapLimits } from "./limits.ts";
 import { formOf, type MailForm } from "./mail.ts";
 
@@ -15,10 +14,9 @@ async function parse(raw: Uint8Array): Promise<Parsed> {
   }
 }
 
-const port = parentPort;
-port?.on("message", (raw: Uint8Array) => {
+process.on("message", (raw: Uint8Array) => {
   parse(raw).then(
-    (parsed) => port.postMessage(parsed, "form" in parsed ? [parsed.form.body.buffer as ArrayBuffer] : []),
+    (parsed) => process.send?.(parsed),
     (error: unknown) => {
       throw error;
     },
