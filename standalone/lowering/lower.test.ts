@@ -126,6 +126,9 @@ test("a flow that no mayfly.yaml names gets every request, and has no outlets", 
     ],
   );
   deepEqual([service.name, service.port, service.drainMs], ["plain", 80, 10_000]);
+  const { manifest } = image();
+  throws(() => plainService({ ...image(), manifest: { ...manifest, reads: "batch" } }), { code: "MF_STANDALONE_BATCH" });
+  equal(plainService({ ...image(), manifest: { ...manifest, reads: "stream" } }).name, "plain");
   throws(() => plainService(image(["erp"])), { code: "MF_OUTLET_MISSING", message: /"erp".*flows\.plain\.to/ });
 });
 

@@ -33,6 +33,7 @@ export interface BuiltImage {
     readonly version: string;
     readonly limits: FlowLimits;
     readonly outlets: readonly string[] | null;
+    readonly reads?: "stream" | "batch";
   };
 }
 
@@ -105,8 +106,13 @@ function routesOf({ from }: FlowConfig, at: Path, checkSecret: SecretCheck): Rou
   return found;
 }
 
-/** Throws MF_OUTLET_MISSING for an outlet that the flow declares and the service lacks. */
-function checkOutlets({ manifest }: BuiltImage, given: readonly string[], where: string): void {
+/** Throws MF_OUTLET_MISSING for an outlet that the flow declares and the service lacks, MF_STANDALONE_BATCH for a flow that reads in batches. */
+function checkImage({ manifest }: BuiltImage, given: readonly string[], where: string): void {
+  if (manifest.reads === "batch")
+    throw new CodedError(
+      "MF_STANDALONE_BATCH",
+      "the flow reads its message in batches, and a standalone service has no journal to commit them in: leave `batch` out, or run the flow with `mayfly serve`",
+    );
   const missing = manifest.outlets?.find((name) => !given.includes(name));
   if (missing === undefined) return;
   throw new CodedError(
@@ -164,7 +170,7 @@ export function lowerService(template: ConfigTemplate, name: string, target: Sta
     include: config.build.include,
     remarks,
     finish: (image) => {
-      checkOutlets(image, Object.keys(flow.to), `flows.${name}.to`);
+      checkImage(image, Object.keys(flow.to), `flows.${name}.to`);
       const { manifest, sha256 } = image;
       return checkSize({
         name,
@@ -191,7 +197,7 @@ const everyMethod = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 /** The service of a flow that no mayfly.yaml names: it gets every request. Throws MF_OUTLET_MISSING. */
 export function plainService(image: BuiltImage, target: StandaloneTarget = "microvm"): Service {
-  checkOutlets(image, [], `flows.${image.manifest.name}.to`);
+  checkImage(image, [], `flows.${image.manifest.name}.to`);
   const route = {
     methods: everyMethod,
     timeoutMs: 0,
