@@ -6,7 +6,7 @@ import { address, call, Call, copy, exit } from "../cpu";
 import { consoleBytes, lastLinesMs, writeBytes } from "./limits";
 import { inNet } from "./memory";
 import { netBase } from "./net";
-import { endLine, put, putByte, putNumber } from "./text";
+import { endLine, put, putByte, putNumber, takeLine } from "./text";
 
 // @ts-ignore: decorator
 @lazy const lines: usize = memory.data(65536, 8);
@@ -59,10 +59,11 @@ function isReady(timeoutMs: u32): bool {
   return call(Call.poll, address(polled), 1, timeoutMs) > 0;
 }
 
-/** Writes what the reader takes now. */
-export function flushConsole(): void {
-  while (from < end && isReady(0)) if (!writeSome()) return;
+/** Writes what the reader takes now. True: lines are left. */
+export function flushConsole(): bool {
+  while (from < end && isReady(0)) if (!writeSome()) return false;
   if (dropped !== 0 && from === end) sayDropped();
+  return from < end;
 }
 
 /** False: nobody reads any more. */
@@ -77,11 +78,13 @@ function writeSome(): bool {
   return true;
 }
 
+/** A line of the log about those that are missing; the buffer is empty. */
 function sayDropped(): void {
-  put("mayfly: ");
+  put("{\"level\":\"warn\",\"msg\":\"");
   putNumber(dropped);
-  put(" lines of the log were dropped: whoever reads them is too slow");
-  endLine();
+  put(" lines of the log were dropped here: whoever reads them is too slow\"}\n");
+  from = 0;
+  end = takeLine(lines);
   dropped = 0;
 }
 

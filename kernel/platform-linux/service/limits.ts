@@ -15,8 +15,8 @@ export const backlog: u32 = 4096;
 export const tickMicros: u64 = 10_000;
 /** Ticks beyond its time in which a step may end by itself. */
 export const graceTicks: u64 = 10;
-/** Longest sleep, in milliseconds. */
-export const mostSleepMs: u64 = 60_000;
+/** Longest sleep, in milliseconds, and longest while lines of the log wait for their reader. */
+export const mostSleepMs: u64 = 60_000, readerMs: u64 = 20;
 /** Log lines that wait for a slow reader, in bytes, and bytes of one write: a pipe that is ready takes them without waiting. */
 export const consoleBytes: u32 = 65_536;
 export const writeBytes: u32 = 4096;

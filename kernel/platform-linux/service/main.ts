@@ -13,7 +13,7 @@ import { endProcess, flushConsole, serveLines } from "./console";
 import { fault, faultKernel, faultService } from "./faults";
 import { startGuard } from "./guard";
 import { runJob } from "./jobs";
-import { configBytes, jobsAtOnce, mostSleepMs, resolverBytes, turnMicros } from "./limits";
+import { configBytes, jobsAtOnce, mostSleepMs, readerMs, resolverBytes, turnMicros } from "./limits";
 import { lockDown, raiseFiles } from "./lockdown";
 import { startNetMemory } from "./memory";
 import { button, configBuffer, configure, flush, netBase, poll, reaches, sayServing, serviceBase, start } from "./net";
@@ -90,8 +90,8 @@ export function turn(): void {
     due = poll();
   }
   if (flush() !== 0) isIdle = false;
-  flushConsole();
-  const left = isIdle && due > now() ? min<u64>((due - now() + 999) / 1000, mostSleepMs) : 0;
+  const mostMs = flushConsole() ? readerMs : mostSleepMs;
+  const left = isIdle && due > now() ? min<u64>((due - now() + 999) / 1000, mostMs) : 0;
   const isSignal = waitForEvents(left, signalNumber);
   tellTime();
   if (!isSignal) return;

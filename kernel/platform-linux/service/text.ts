@@ -35,6 +35,14 @@ export function putAddress(value: u32): void {
   }
 }
 
+/** Moves the line, of at most 1,024 bytes, to an address of this module; returns its length. */
+export function takeLine(to: usize): u32 {
+  const taken = length;
+  memory.copy(to, line, taken);
+  length = 0;
+  return taken;
+}
+
 /** Writes the line. */
 export function endLine(): void {
   if (length === lineBytes) length--;
