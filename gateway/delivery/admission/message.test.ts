@@ -61,3 +61,8 @@ test("the flow's key wins over the source's; without an id the gateway makes one
 test("a message expires a while after it came, where the flow says so", () => {
   deepEqual([messageOf({}).expiresMs, messageOf({}, { expires: 100 }).expiresMs], [undefined, 105]);
 });
+
+test("where a message is read on, no sender says", () => {
+  const { headers } = messageOf({ headers: { "mayfly-position": '{"offset":9}', a: "b" } });
+  deepEqual(headers, { a: "b" });
+});
