@@ -1,7 +1,7 @@
 /** Calls through a host: the result of each kind of end, and bounds on what guest and caller do. */
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { tmpdir } from "node:os";
-import { relative } from "node:path";
+import { basename, relative } from "node:path";
 import { test } from "node:test";
 import { CodedError } from "../base/mod.ts";
 import { load } from "./host.ts";
@@ -261,7 +261,7 @@ test("a build's error names the file alone, wherever the program runs", async ()
   try {
     for (const place of ["/", "/usr/lib", tmpdir()]) {
       process.chdir(place);
-      for (const path of [(folder: string) => folder, (folder: string) => relative(process.cwd(), folder)])
+      for (const path of [(folder: string) => folder, (folder: string) => relative(process.cwd(), folder), basename])
         await rejects(
           inFolder({}, async (folder) => {
             throw new CodedError("MF_BUNDLE_FAILED", `${path(folder)}/code.ts:1:1: wrong`);

@@ -1,7 +1,7 @@
 /** Images: built of files and code, read from bytes, and remembered by their hash as long as somebody has them. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join, relative, resolve } from "node:path";
+import { basename, dirname, join, relative, resolve } from "node:path";
 import { CodedError, isCoded } from "#base";
 import { buildExplained, type Image as Frozen, readImage, StackMapper } from "#image";
 import { buildApart } from "./builder.ts";
@@ -62,8 +62,8 @@ export async function inFolder<T>(files: Readonly<Record<string, string>>, work:
     return await work(folder);
   } catch (error) {
     if (!isCoded(error)) throw error;
-    // Either may be the end of the other: "/tmp/x" of "../../tmp/x", "tmp/x" of "/tmp/x".
-    const names = [folder, relative(process.cwd(), folder)].sort((a, b) => b.length - a.length);
+    // As the bundler, the type checker and stacks name it. One may be the end of another: "/tmp/x" of "../../tmp/x", "tmp/x" of "/tmp/x".
+    const names = [folder, relative(process.cwd(), folder), basename(folder)].sort((a, b) => b.length - a.length);
     const message = names.reduce((text, name) => text.replaceAll(`${name}/`, ""), error.message);
     throw new CodedError(error.code, message, { cause: error.cause });
   } finally {
