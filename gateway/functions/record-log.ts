@@ -5,8 +5,9 @@
  *     1c291ca3 [["f acme/hello","{…}"],["s acme/OLD",null]]
  *
  * A line begins with the CRC-32 of the rest, in hexadecimal. A change is a key and its new value, or null. A write is one append that is on
- * disk when it resolves; it begins at a sector of its own, so that a power loss while it is written tears nothing that was on disk before. One file of 100,000 records is read in a second; a file for each would take 100,000 opens, and an index that is
- * replaced as a whole would be written as a whole by every deploy.
+ * disk when it resolves; it begins at a sector of its own, so that a power loss while it is written tears nothing that was on disk before.
+ * One file of 100,000 records is read in a second; a file for each would take 100,000 opens, and an index that is replaced as a whole would
+ * be written as a whole by every deploy.
  *
  *   open      an unfinished last line is cut off; damage before the end is an error
  *   write     append, synced. After an append that failed nothing is known of the file's end: the next write begins with a new file
