@@ -1,9 +1,11 @@
 /** Mails taken apart: forms that `msg.form()` can read, whatever a mail says; mails that cost the parser too much. */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { after, test } from "node:test";
 import fc from "fast-check";
 import PostalMime from "postal-mime";
 import { systemClock } from "#base";
+import { eventually } from "../testing/rig.ts";
 import { imapLimits } from "./limits.ts";
 import { formOf, messageIdOf } from "./mail.ts";
 import { MailParser } from "./parser.ts";
@@ -125,4 +127,22 @@ test("the Message-ID is that of the headers, folded or not, and none of the body
     ),
     ["<a@b>", "<c@d>", undefined, undefined, undefined],
   );
+});
+
+test("a parser that was ended between two mails says nothing of the next", async () => {
+  const own = new MailParser({ clock: systemClock });
+  try {
+    const mail = bytes("Subject: a\r\n\r\nhello");
+    ok("form" in (await own.parse(mail)));
+    const parsers = (): readonly string[] =>
+      spawnSync("pgrep", ["-P", String(process.pid), "-f", "parse-process"], { encoding: "utf8" })
+        .stdout.trim()
+        .split("\n")
+        .filter(Boolean);
+    for (const pid of parsers()) process.kill(Number(pid), "SIGKILL");
+    await eventually("the parser is gone", () => parsers().length === 0);
+    ok("form" in (await own.parse(mail)));
+  } finally {
+    own.close();
+  }
 });

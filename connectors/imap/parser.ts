@@ -11,6 +11,9 @@ import type { Parsed } from "./parse-process.ts";
 
 const script = fileURLToPath(new URL("./parse-process.js", import.meta.url));
 
+/** `hasEnded`: the process did, and not by us. */
+type Taken = Parsed & { readonly hasEnded: boolean };
+
 export class MailParser {
   readonly #context: Pick<ConnectorContext, "clock">;
   #child: ChildProcess | undefined;
@@ -19,26 +22,33 @@ export class MailParser {
     this.#context = context;
   }
 
-  /** Never rejects. Called when the one before has resolved. */
-  parse(raw: Uint8Array): Promise<Parsed> {
+  /** Never rejects. Called when the one before has resolved. A process that took mails before may have ended for another reason than this one. */
+  async parse(raw: Uint8Array): Promise<Parsed> {
+    const isNew = this.#child === undefined;
+    const parsed = await this.#parse(raw);
+    return "problem" in parsed && parsed.hasEnded && !isNew ? await this.#parse(raw) : parsed;
+  }
+
+  #parse(raw: Uint8Array): Promise<Taken> {
     const child = this.#running();
     return new Promise((resolve) => {
-      const over = (parsed: Parsed): void => {
+      const over = (taken: Taken): void => {
         cancel();
         child.off("message", answered).off("exit", ended).off("error", failed);
         hold(child, false);
-        resolve(parsed);
+        resolve(taken);
       };
-      const give = (problem: string): void => {
+      const give = (problem: string, hasEnded: boolean): void => {
         this.#child = undefined;
         child.on("error", () => undefined); // it may fail once more on its way out
         child.kill("SIGKILL");
-        over({ problem });
+        over({ problem, hasEnded });
       };
-      const answered = (parsed: unknown): void => over(parsed as Parsed);
-      const ended = (): void => give("it takes more memory than the parser has");
-      const failed = (error: Error): void => give(`the parser failed: ${error.message}`);
-      const cancel = this.#context.clock.after(imapLimits.parseMs, () => give(`it takes longer than ${imapLimits.parseMs / 1000} s`));
+      const answered = (parsed: unknown): void => over({ hasEnded: false, ...(parsed as Parsed) });
+      const ended = (): void => give("it takes more memory than the parser has", true);
+      const failed = (error: Error): void => give(`the parser failed: ${error.message}`, true);
+      const late = (): void => give(`it takes longer than ${imapLimits.parseMs / 1000} s`, false);
+      const cancel = this.#context.clock.after(imapLimits.parseMs, late);
       child.once("message", answered).once("exit", ended).once("error", failed);
       hold(child, true);
       child.send(raw);
