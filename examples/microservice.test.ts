@@ -104,6 +104,18 @@ function expectedAnswers(): Promise<Expected> {
   return known;
 }
 
+/** Asks a service as the gateway was asked; one order reaches the warehouse. */
+async function checkAnswers(url: string, expected: Expected): Promise<void> {
+  const sent = peer.received.length;
+  deepEqual(await ask(url, asking), expected.asked);
+  deepEqual(await ask(url, plain), expected.plain);
+  const delivered = peer.received.slice(sent).filter(({ method }) => method === "POST");
+  deepEqual(
+    delivered.map(({ path, body }) => [path, (JSON.parse(body) as { total: number }).total]),
+    [["/orders", 7.5]],
+  );
+}
+
 const environment = (host: string): Readonly<Record<string, string>> => {
   const { port } = new URL(peer.url);
   return { WEB_KEY: "secret", CATALOGUE_URL: `http://${host}:${port}/items`, WAREHOUSE_URL: `http://${host}:${port}/orders` };
@@ -129,14 +141,7 @@ test("a gateway and a microVM give the same answers; the microVM has its life sh
   equal(up.code, 0, up.err);
   try {
     const url = `http://127.0.0.1:${port}`;
-    const sent = peer.received.length;
-    deepEqual(await ask(url, asking), expected.asked);
-    deepEqual(await ask(url, plain), expected.plain);
-    const delivered = peer.received.slice(sent).filter(({ method }) => method === "POST");
-    deepEqual(
-      delivered.map(({ path, body }) => [path, (JSON.parse(body) as { total: number }).total]),
-      [["/orders", 7.5]],
-    );
+    await checkAnswers(url, expected);
     equal((await fetch(`${url}/healthz`)).status, 200);
     match(await (await fetch(`${url}/metrics`)).text(), /^mayfly_\w+\{.*flow="shop".*\} \d+$/m);
     match((await run("logs", "shop")).out, /"order placed"/);
@@ -201,14 +206,7 @@ test("a gateway and a Linux process give the same answers", { skip: linuxMissing
   const service = await new LinuxService(app, ["-p", String(port)], port, environment("127.0.0.1")).serving();
   try {
     const url = `http://127.0.0.1:${port}`;
-    const sent = peer.received.length;
-    deepEqual(await ask(url, asking), expected.asked);
-    deepEqual(await ask(url, plain), expected.plain);
-    const delivered = peer.received.slice(sent).filter(({ method }) => method === "POST");
-    deepEqual(
-      delivered.map(({ path, body }) => [path, (JSON.parse(body) as { total: number }).total]),
-      [["/orders", 7.5]],
-    );
+    await checkAnswers(url, expected);
     match(service.out, /"order placed"/);
   } finally {
     const { code, err } = await service.stop();

@@ -1,6 +1,5 @@
 /** Bodies far longer than a machine, read in pieces by a gateway that is served: with its defaults, killed, damaged, replayed. */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
 import { createWriteStream } from "node:fs";
 import { mkdir, mkdtemp, open, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
@@ -10,11 +9,8 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { after, afterEach, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { capture } from "#cli";
-
-const root = fileURLToPath(new URL("../../", import.meta.url));
-const patienceMs = 90_000;
+import { ServedProcess } from "./served-process.ts";
 
 const flows: Readonly<Record<string, string>> = {
   count: `export default flow<"out">({ limits: { memory: "16MiB" } }, async (msg, { to }) => {
@@ -63,38 +59,20 @@ interface Received {
 const received: Received[] = [];
 let peer: Server;
 let folder: string;
-const served: Mayfly[] = [];
+const served: ServedProcess[] = [];
 
-/** `mayfly serve` as a process of its own. */
-class Mayfly {
-  readonly #child: ChildProcess;
-  readonly ended: Promise<unknown>;
-  said = "";
-
-  constructor() {
-    const { port } = peer.address() as AddressInfo;
-    this.#child = spawn(process.execPath, [join(root, "scripts", "mayfly.mjs"), "serve", "--port", "0"], {
-      cwd: folder,
-      env: { ...process.env, CI: "1", PEER_URL: `http://127.0.0.1:${port}` },
-    });
-    for (const stream of [this.#child.stdout, this.#child.stderr])
-      stream?.setEncoding("utf8").on("data", (text: string) => (this.said += text));
-    this.ended = new Promise((done) => this.#child.once("exit", done));
-    served.push(this);
-  }
-
-  async kill(signal: NodeJS.Signals): Promise<void> {
-    this.#child.kill(signal);
-    await this.ended;
-  }
+function serve(): ServedProcess {
+  const { port } = peer.address() as AddressInfo;
+  const process = new ServedProcess(folder, { PEER_URL: `http://127.0.0.1:${port}` });
+  served.push(process);
+  return process;
 }
 
-async function until<T>(check: () => T | Promise<T>): Promise<NonNullable<Exclude<T, false>>> {
-  for (const endMs = Date.now() + patienceMs; Date.now() < endMs; await new Promise((done) => setTimeout(done, 10))) {
-    const found = await check();
-    if (found !== undefined && found !== null && found !== false) return found as NonNullable<Exclude<T, false>>;
-  }
-  throw new Error(`waited in vain for ${check}; ${served.at(-1)?.said}`);
+/** By the process that was started last. */
+function until<T>(check: () => T | Promise<T>): Promise<NonNullable<Exclude<T, false>>> {
+  const process = served.at(-1);
+  ok(process !== undefined, "nothing is served");
+  return process.until(check);
 }
 
 /** Writes a file of so many records, and puts it into a flow's folder when it is whole. */
@@ -153,7 +131,7 @@ test("a CSV of 100 MiB and an XML of 40 MiB are read with the defaults, the one 
       yield "</Orders>\n";
     })(),
   );
-  new Mayfly();
+  serve();
   await until(() => received.length === 2);
   const of = (path: string): unknown => received.find((each) => each.path === path)?.body;
   deepEqual(of("/count"), { rows: count, sum: 4.5 * count });
@@ -165,12 +143,12 @@ test("killed again and again while it reads in batches: no row is missing, and n
   await drop("split", "rows.csv", rows(count));
   let kills = 0;
   for (let seen = 0; kills < 6; kills++) {
-    const mayfly = new Mayfly();
+    const mayfly = serve();
     await until(() => received.length > seen + 4);
     await mayfly.kill("SIGKILL");
     seen = received.length;
   }
-  new Mayfly();
+  serve();
   const sent = await until(() => {
     const byKey = new Map(received.map(({ key, body }) => [key, body.ids ?? []]));
     return [...byKey.values()].reduce((sum, { length }) => sum + length, 0) >= count && byKey;
@@ -186,7 +164,7 @@ test("a body that was damaged on the disk is a dead letter, and nothing of it wa
   const config = join(folder, "mayfly.yaml");
   const letters = async (): Promise<unknown[]> => JSON.parse((await capture(["dlq", "ls", "-c", config, "--json"])).out) as unknown[];
   await drop("split", "rows.csv", rows(20_000));
-  const first = new Mayfly();
+  const first = serve();
   await until(() => received.length > 2);
   await first.kill("SIGKILL");
   const claims = join(folder, "journal", "claims");
@@ -195,7 +173,7 @@ test("a body that was damaged on the disk is a dead letter, and nothing of it wa
   await file.write(Buffer.from("#"), 0, 1, 900_000);
   await file.close();
   const before = new Set(received.map(({ body }) => body.batch));
-  new Mayfly();
+  serve();
   await until(async () => (await letters()).length === 1);
   const shown = await capture(["dlq", "ls", "-c", config]);
   match(shown.out, /MF_CLAIM_DAMAGED/);
@@ -206,7 +184,7 @@ test("its recording names the pieces and is replayed bit for bit with the same f
   await writeFile(join(folder, "copy.csv"), [...rows(60_000)].join(""));
   await writeFile(join(folder, "other.csv"), [...rows(1000)].join(""));
   await drop("count", "rows.csv", rows(60_000));
-  const mayfly = new Mayfly();
+  const mayfly = serve();
   await until(() => received.length === 1);
   const config = join(folder, "mayfly.yaml");
   const id = await until(async () => {

@@ -1,9 +1,9 @@
 /** Stored bodies in a gateway that is served: far longer than the memory they pass through, and kept or removed when something fails. */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { createServer, request, type Server } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -11,12 +11,10 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { after, afterEach, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { capture } from "#cli";
+import { ServedProcess } from "./served-process.ts";
 
-const root = fileURLToPath(new URL("../../", import.meta.url));
-const patienceMs = 60_000;
 const mib = 2 ** 20;
 
 const flowText = `import { fail, flow } from "mayfly";
@@ -62,47 +60,22 @@ const received: Received[] = [];
 let stall: (() => void) | undefined;
 let peer: Server;
 let folder: string;
-const served: Mayfly[] = [];
+/** Longest time of one request. */
+const patienceMs = 60_000;
+const served: ServedProcess[] = [];
 
-/** `mayfly serve` as a process of its own. */
-class Mayfly {
-  readonly #child: ChildProcess;
-  readonly ended: Promise<unknown>;
-  said = "";
-
-  constructor() {
-    const { port } = peer.address() as AddressInfo;
-    this.#child = spawn(process.execPath, [join(root, "scripts", "mayfly.mjs"), "serve", "--port", "0"], {
-      cwd: folder,
-      env: { ...process.env, CI: "1", PEER_URL: `http://127.0.0.1:${port}` },
-    });
-    for (const stream of [this.#child.stdout, this.#child.stderr])
-      stream?.setEncoding("utf8").on("data", (text: string) => (this.said += text));
-    this.ended = new Promise((done) => this.#child.once("exit", done));
-    served.push(this);
-  }
-
-  async url(): Promise<string> {
-    return await until(() => /"url":"(http:[^"]+)".*"msg":"ready"/.exec(this.said)?.[1]);
-  }
-
-  async kill(signal: NodeJS.Signals): Promise<void> {
-    this.#child.kill(signal);
-    await this.ended;
-  }
-
-  /** The most memory it has had so far, in bytes. */
-  async peakBytes(): Promise<number> {
-    return Number(/VmHWM:\s+(\d+) kB/.exec(await readFile(`/proc/${this.#child.pid}/status`, "utf8"))?.[1]) * 1024;
-  }
+function serve(): ServedProcess {
+  const { port } = peer.address() as AddressInfo;
+  const process = new ServedProcess(folder, { PEER_URL: `http://127.0.0.1:${port}` });
+  served.push(process);
+  return process;
 }
 
-async function until<T>(check: () => T | Promise<T>): Promise<NonNullable<Exclude<T, false>>> {
-  for (const endMs = Date.now() + patienceMs; Date.now() < endMs; await new Promise((done) => setTimeout(done, 20))) {
-    const found = await check();
-    if (found !== undefined && found !== null && found !== false) return found as NonNullable<Exclude<T, false>>;
-  }
-  throw new Error(`waited in vain for ${check}; ${served.at(-1)?.said}`);
+/** By the process that was started last. */
+function until<T>(check: () => T | Promise<T>): Promise<NonNullable<Exclude<T, false>>> {
+  const process = served.at(-1);
+  ok(process !== undefined, "nothing is served");
+  return process.until(check);
 }
 
 /** So many bytes, different in each place, never all in memory; and their hash. */
@@ -185,7 +158,7 @@ after(async () => {
 
 test("200 MiB go from HTTP to HTTP and to a file, byte for byte, through a fraction of that memory, and are gone afterwards", async (t) => {
   await project();
-  const mayfly = new Mayfly();
+  const mayfly = serve();
   const url = await mayfly.url();
   // V8 lets 64 MiB of buffers pile up before it collects them: a first body takes the process there, held or not.
   // A process that holds bodies needs another 100 MiB for the second.
@@ -219,7 +192,7 @@ test("200 MiB go from HTTP to HTTP and to a file, byte for byte, through a fract
 
 test("a file over the threshold and one that came compressed take the same way; a request is answered; another flow gets the stored body", async () => {
   await project();
-  const mayfly = new Mayfly();
+  const mayfly = serve();
   const url = await mayfly.url();
   const { body, sha256 } = stream(5 * mib);
   await mkdir(join(folder, "inbox"), { recursive: true });
@@ -244,7 +217,7 @@ test("a file over the threshold and one that came compressed take the same way; 
 
 test("killed while it sends: after the restart the body arrives whole, and nothing of it is left", async () => {
   await project();
-  const first = new Mayfly();
+  const first = serve();
   const begun = new Promise<void>((done) => (stall = done));
   const { body, sha256 } = stream(40 * mib);
   equal((await send(`${await first.url()}/accept`, body)).status, 202);
@@ -253,7 +226,7 @@ test("killed while it sends: after the restart the body arrives whole, and nothi
   await first.kill("SIGKILL");
   equal((await stored()).length, 1);
   stall = undefined;
-  await new Mayfly().url();
+  await serve().url();
   await until(() => received.length >= 1);
   equal(received[0]?.sha256, sha256());
   await until(async () => (await stored()).length === 0);
@@ -261,7 +234,7 @@ test("killed while it sends: after the restart the body arrives whole, and nothi
 
 test("a client that leaves midway leaves nothing behind", async () => {
   await project();
-  const url = new URL(await new Mayfly().url());
+  const url = new URL(await serve().url());
   const socket = connect(Number(url.port), url.hostname);
   socket.write(`POST /big HTTP/1.1\r\nhost: x\r\ncontent-length: ${10 * mib}\r\n\r\n`);
   socket.write(Buffer.alloc(2 * mib));
@@ -280,7 +253,7 @@ test("a disk that is full: 503 and nothing left of it, and once there is room th
   const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=8m", "mayfly-claims", disk], { encoding: "utf8" });
   if (mounted.status !== 0) return t.skip(`cannot mount a tmpfs: ${mounted.stderr}`);
   try {
-    const mayfly = new Mayfly();
+    const mayfly = serve();
     const url = await mayfly.url();
     await writeFile(join(disk, "filler"), Buffer.alloc(4 * mib));
     const refused = await send(`${url}/big`, stream(6 * mib).body);
@@ -297,7 +270,7 @@ test("a disk that is full: 503 and nothing left of it, and once there is room th
 
 test("a dead letter keeps the body: shown, exported, retried; dropped, it is swept", async () => {
   await project();
-  const mayfly = new Mayfly();
+  const mayfly = serve();
   const url = await mayfly.url();
   const { body, sha256 } = stream(3 * mib);
   equal((await send(`${url}/accept`, body, { "x-do": "die" })).status, 202);
@@ -325,6 +298,6 @@ test("a dead letter keeps the body: shown, exported, retried; dropped, it is swe
   equal((await stored()).length, 1);
   equal((await capture(["dlq", "drop", second?.id ?? "", "-c", config])).code, 0);
   await mayfly.kill("SIGTERM");
-  await new Mayfly().url();
+  await serve().url();
   await until(async () => (await stored()).length === 0);
 });

@@ -1,6 +1,6 @@
 /**
- * What is left to a service whose network module was taken over from the start: a double of that module makes whatever system call the
- * settings name, once it serves, or writes wherever it can.
+ * A service whose network module was taken over from the start. A double of that module makes the system call that the settings name, once
+ * the service is locked down, or writes wherever it can.
  */
 import { equal, match, notEqual, ok } from "node:assert/strict";
 import { spawnSync } from "node:child_process";
