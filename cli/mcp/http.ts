@@ -20,7 +20,7 @@ export interface McpHttpOptions {
   /** A server for one request; `gone` is aborted when its client leaves. */
   readonly make: (gone: AbortSignal) => Sdk.McpServer;
   readonly token: string;
-  /** 0: any that is free. */
+  /** With 0 the system chooses one. */
   readonly port: number;
   readonly report: (error: Error) => void;
 }

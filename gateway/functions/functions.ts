@@ -48,7 +48,7 @@ export interface Changer {
   readonly name: string;
   /** Name of the key. */
   readonly by: string;
-  /** Revision that the function must have; 0: it must not exist; undefined: any. */
+  /** Revision that the function must have, 0 for one that must not exist. Without it any will do. */
   readonly revision: number | undefined;
 }
 

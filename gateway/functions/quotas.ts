@@ -1,6 +1,6 @@
 /**
- * What tenants use, and whether they may go on: requests in a time, messages under way, CPU time a day. Figures are taken from served functions
- * about every second, and kept on disk now and then: a crash forgets the last ten seconds.
+ * Use by tenants, and whether they may go on: requests in a time, messages under way, CPU time a day. Served functions are asked for their
+ * figures about every second. These are written to disk now and then: a crash forgets the last ten seconds.
  */
 import type { Clock } from "#base";
 import type { Problem } from "../contract/http/problem.ts";

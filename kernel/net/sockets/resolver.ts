@@ -4,7 +4,7 @@ import { readAddress } from "../service/settings";
 
 function isSpace(byte: u32): bool { return byte === 32 || byte === 9; }
 
-/** Big endian; 0: there is none. */
+/** The address of the first name server, big endian, or 0. */
 export function readResolver(at: usize, length: u32): u32 {
   for (let from: u32 = 0; from < length; ) {
     let end = from;

@@ -67,7 +67,7 @@ export function startStreams(count: u32): bool {
 // @ts-ignore: decorator
 @inline function at(number: u32): Stream { return changetype<Stream>(places + <usize>(number - 1) * streamBytes); }
 
-/** The open stream of a number; null: there is none. */
+/** The open stream of a number, or null. */
 export function streamOf(number: u32): Stream | null {
   if (number === 0 || number > used) return null;
   const stream = at(number);
