@@ -65,7 +65,8 @@ export function withCanary(
 /** `version`: undefined takes the name away. Throws MF_FUNCTION_VERSION, MF_FUNCTION_NAME or MF_TENANT_QUOTA. */
 export function withAlias(before: FunctionRecord, alias: string, version: string | undefined, nowMs: number): FunctionRecord {
   checkName(alias, "an alias");
-  const { [alias]: named, ...others } = before.aliases;
+  const named = Object.hasOwn(before.aliases, alias) ? before.aliases[alias] : undefined;
+  const { [alias]: _named, ...others } = before.aliases;
   if (version === undefined) return named === undefined ? before : { ...before, revision: nextRevision(before, nowMs), aliases: others };
   if (Object.keys(others).length >= functionLimits.aliases)
     throw new CodedError("MF_TENANT_QUOTA", `a function has at most ${functionLimits.aliases} aliases: remove one`);
