@@ -21,6 +21,7 @@ export const sourceFolders = [
   "explore",
   "standalone",
   "telemetry",
+  "cluster",
   "dashboard",
   "cli",
   "bench",

@@ -25,6 +25,7 @@ const folders = [
   "replay",
   "standalone",
   "telemetry",
+  "cluster",
 ];
 
 function* sources(folder: string): Generator<string> {

@@ -19,7 +19,7 @@ function* walk(folder: string): Generator<string> {
 
 const files = [...walk(root)].map((path) => relative(root, path));
 const sources = files.filter((path) =>
-  /^(base|abi|kernel|compiler|image|monitors|gateway|connectors|replay|explore|embed|standalone|telemetry|dashboard|cli|bench|test|scripts|examples)\/.*\.(tsx?|mjs)$/.test(
+  /^(base|abi|kernel|compiler|image|monitors|gateway|connectors|replay|explore|embed|standalone|telemetry|cluster|dashboard|cli|bench|test|scripts|examples)\/.*\.(tsx?|mjs)$/.test(
     path,
   ),
 );
@@ -39,6 +39,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   embed: ["replay", "gateway/attempt", "monitors", "image", "abi", "base"],
   standalone: ["gateway", "monitors", "abi", "base"],
   telemetry: ["gateway/contract", "abi", "base"],
+  cluster: ["gateway", "gateway/contract", "abi", "base"],
   dashboard: [],
 };
 
@@ -231,15 +232,15 @@ test("no file is dead: each is a test, an entry, or named by one that is no test
 
 /** Clock, disk and generator are passed in, so that the journal and delivery run under simulated ones. */
 const banned: readonly { readonly call: RegExp; readonly folders: RegExp; readonly except: readonly string[] }[] = [
-  { call: /\bDate\.now\(|\bperformance\.now\(/, folders: /^(abi|base|compiler|connectors|gateway)\//, except: ["base/clock.ts"] },
+  { call: /\bDate\.now\(|\bperformance\.now\(/, folders: /^(abi|base|cluster|compiler|connectors|gateway)\//, except: ["base/clock.ts"] },
   // The journal's salt may be passed in; only where it is not, a running gateway draws its own.
   {
     call: /\bMath\.random\(/,
-    folders: /^(abi|base|compiler|connectors|gateway|image|monitors)\//,
+    folders: /^(abi|base|cluster|compiler|connectors|gateway|image|monitors)\//,
     except: ["gateway/journal/log/log-journal.ts", "gateway/journal/log/operations.ts"],
   },
   { call: /\bset(Timeout|Interval)\(/, folders: /^gateway\/(delivery|journal)\//, except: [] },
-  { call: /\bprocess\.exit\(/, folders: /^(abi|base|compiler|connectors|gateway|image|monitors|kernel)\//, except: [] },
+  { call: /\bprocess\.exit\(/, folders: /^(abi|base|cluster|compiler|connectors|gateway|image|monitors|kernel)\//, except: [] },
   { call: /\beval\(|\bnew Function\(/, folders: /^(abi|base|cli|compiler|connectors|gateway|image|monitors)\//, except: [] },
   // A table without a prototype: base/table.ts.
   {
@@ -268,7 +269,7 @@ const bound = /^(?:export )?const (?:(?:most|max|least|min|longest|shortest)[A-Z
 test("bounds stand together, in the limits.ts of their folder", () => {
   const found = sources.filter(
     (path) =>
-      /^(abi|base|cli|compiler|connectors|gateway|image|kernel|monitors)\//.test(path) &&
+      /^(abi|base|cli|cluster|compiler|connectors|gateway|image|kernel|monitors)\//.test(path) &&
       !isTest(path) &&
       !path.endsWith("/limits.ts") &&
       bound.test(readFileSync(join(root, path), "utf8")),

@@ -1,0 +1,5 @@
+/**
+ * Many computers, one gateway. Each partition of the journal is a log on a NATS JetStream stream, owned by one node at a time; a node that
+ * was deposed is refused by the server.
+ */
+export {};
