@@ -93,6 +93,11 @@ export class PrivateBroker {
     await ended;
   }
 
+  /** SIGSTOP or SIGCONT, which `down` with SIGKILL needs no undoing of. */
+  send(signal: NodeJS.Signals): void {
+    this.#process?.kill(signal);
+  }
+
   async remove(): Promise<void> {
     await this.down("SIGKILL");
     await rm(this.dir, { recursive: true, force: true });

@@ -1,0 +1,114 @@
+/**
+ * NATS servers with JetStream for tests: one, or three that are one cluster, on the loopback, each with its data in a temporary folder that
+ * survives stop and start. A string in place of servers is the reason why they can't be started.
+ */
+import { join } from "node:path";
+import { connect } from "@nats-io/transport-node";
+import { jetstreamManager } from "@nats-io/jetstream";
+import { freePort } from "../../base/testing/free-port.ts";
+import { installed, PrivateBroker } from "../../connectors/testing/brokers.ts";
+
+export interface ServersOptions {
+  /** 1, or 3: enough for streams of three replicas. */
+  readonly count: 1 | 3;
+  /** The server's program; default: `nats-server` of the path. */
+  readonly program?: string;
+  /** Further arguments of every server. */
+  readonly more?: readonly string[];
+}
+
+const patienceMs = 30_000;
+
+export class NatsServers {
+  /** In the order they were started. */
+  readonly each: readonly PrivateBroker[];
+
+  private constructor(each: readonly PrivateBroker[]) {
+    this.each = each;
+  }
+
+  /** Resolves once JetStream answers. */
+  static async start({ count, program = "nats-server", more = [] }: ServersOptions): Promise<NatsServers | string> {
+    if (!installed(program)) return `no ${program} to start`;
+    const routes: number[] = [];
+    while (routes.length < count) routes.push(await freePort());
+    const each: PrivateBroker[] = [];
+    try {
+      for (const route of routes)
+        each.push(
+          await PrivateBroker.start((dir, port) => [
+            program,
+            ...["-a", "127.0.0.1", "-p", String(port), "-js", "-sd", join(dir, "store"), "-n", `server-${route}`],
+            ...(count === 1 ? [] : clusterArguments(route, routes)),
+            ...more,
+          ]),
+        );
+      const servers = new NatsServers(each);
+      await servers.ready();
+      return servers;
+    } catch (error) {
+      for (const broker of each) await broker.remove();
+      throw error;
+    }
+  }
+
+  /** All addresses, as `cluster.nats` and the connectors take them. */
+  get url(): string {
+    return this.each.map(({ port }) => `nats://127.0.0.1:${port}`).join(",");
+  }
+
+  at(index: number): PrivateBroker {
+    const broker = this.each[index];
+    if (broker === undefined) throw new Error(`there are ${this.each.length} servers, not ${index + 1}`);
+    return broker;
+  }
+
+  /** Resolves once JetStream answers, which a majority of the servers must have elected a leader for. */
+  async ready(): Promise<void> {
+    const servers = this.each.map(({ port }) => `127.0.0.1:${port}`);
+    let last: unknown;
+    for (const end = Date.now() + patienceMs; Date.now() < end; await new Promise((resolve) => setTimeout(resolve, 100))) {
+      const connection = await connect({ servers, timeout: 1_000, reconnect: false }).catch((error: unknown) => void (last = error));
+      if (!connection) continue;
+      try {
+        await (await jetstreamManager(connection, { timeout: 1_000 })).getAccountInfo();
+        return;
+      } catch (error) {
+        last = error;
+      } finally {
+        await connection.close();
+      }
+    }
+    throw new Error("JetStream does not answer", { cause: last });
+  }
+
+  /** SIGKILL; `up` starts it again on its data. */
+  async kill(index: number): Promise<void> {
+    await this.at(index).down("SIGKILL");
+  }
+
+  async up(index: number): Promise<void> {
+    await this.at(index).up();
+  }
+
+  /** Stops it in its tracks until `resume`. */
+  pause(index: number): void {
+    this.at(index).send("SIGSTOP");
+  }
+
+  resume(index: number): void {
+    this.at(index).send("SIGCONT");
+  }
+
+  /** Ends them all and removes their data. */
+  async remove(): Promise<void> {
+    await Promise.all(this.each.map((broker) => broker.remove()));
+  }
+}
+
+/** Clients keep to the addresses they were given, so that a test may put proxies before the servers. */
+function clusterArguments(route: number, routes: readonly number[]): string[] {
+  const others = routes.filter((each) => each !== route).map((each) => `nats://127.0.0.1:${each}`);
+  const own = `nats://127.0.0.1:${route}`;
+  return ["-cluster_name", "tests", "-cluster", own, "-routes", others.join(","), "--no_advertise=true"];
+}
