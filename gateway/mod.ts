@@ -13,6 +13,14 @@ export { sameSecret } from "./contract/http/authentication.ts";
 export { type Problem, sendProblem } from "./contract/http/problem.ts";
 export { type Connectors } from "./contract/connectors.ts";
 export {
+  type Cluster,
+  type ForwardedMessage,
+  type ForwardedOrigin,
+  type Partition,
+  type PartitionHost,
+  partitionOf,
+} from "./contract/cluster.ts";
+export {
   type ConnectorContext,
   type ConnectorDescription,
   type ConnectorMetrics,

@@ -1,0 +1,77 @@
+/**
+ * The port between a gateway and the cluster its process is a node of. Without one a gateway is alone, and everything is its own.
+ *
+ *   a message ──▶ its partition ──┬── owned here ──▶ journal, machine
+ *                                 └── another's ───▶ forward ──▶ `PartitionHost.message` of the owner, which forwards nothing
+ *
+ *   partition  away ──gain──▶ owned ──▶ resting ──▶ away       (handed over: what is under way ends first)
+ *                               └────────lose─────▶ away       (taken: what is under way ends without an effect, callers get a 503)
+ *
+ * Safety is the journal's: a write of a node that owns a partition no longer is refused. What is said here only keeps it from trying.
+ */
+import type { Brand } from "#base";
+import type { Incoming, Outcome } from "./message.ts";
+import type { IncomingSignal, SignalOutcome } from "./sleep.ts";
+
+/** A share of the keys, 0 up to the cluster's number of partitions. */
+export type Partition = Brand<number, "Partition">;
+
+/** Where a message came from: its source's connector, and the queue, path or table of that kind. */
+export interface ForwardedOrigin {
+  readonly source: string;
+  readonly place: string;
+}
+
+/** A message on its way to another node. Its caller and a body that is stored beside stay with the node that took it. */
+export type ForwardedMessage = Omit<Incoming, "caller" | "storedBody">;
+
+export interface Cluster {
+  /** This node's name. */
+  readonly node: string;
+  /** Partitions of the cluster: a power of two is not needed, and the number never changes. */
+  readonly partitions: number;
+  /** True while this node owns it and takes new messages for it. */
+  isOwner(partition: Partition): boolean;
+  /** The owned partition for messages that have neither a key nor an id; undefined while none is owned. */
+  home(): Partition | undefined;
+  /**
+   * Hands a message to its partition's owner. Messages of one turn of the event loop reach one owner in their order. Never rejects: `refused`
+   * with MF_PARTITION_AWAY when nobody owns it or the owner ended meanwhile, MF_FLOW_BUSY when too much is under way, and
+   * `dead` with MF_CLUSTER_TOO_LARGE for a message that is longer than the servers take.
+   */
+  forward(partition: Partition, flow: string, message: ForwardedMessage, origin: ForwardedOrigin): Promise<Outcome>;
+  /** The same for a signal, to the owner of its partition. */
+  signal(partition: Partition, signal: IncomingSignal): Promise<SignalOutcome>;
+  /** Takes up partitions from now on, and answers other nodes. Called once, when the gateway's flows are ready. */
+  begin(host: PartitionHost): Promise<void>;
+  /** Takes no more partitions and no more from other nodes. The gateway drains its flows afterwards. */
+  stopTaking(): void;
+  /** Gives up all partitions, for others to take at once. Called when the journal is closed. */
+  end(): Promise<void>;
+}
+
+/** The gateway, as its cluster sees it. None of these rejects. */
+export interface PartitionHost {
+  /** The partition's journal was read back and is part of the gateway's: its backlog, sleepers and sends are taken up. */
+  gained(partition: Partition): Promise<void>;
+  /** Nothing of it is begun any more. Resolves when nothing is under way, or after `mostMs`. */
+  rest(partition: Partition, mostMs: number): Promise<void>;
+  /** The journal has forgotten it: what is under way ends without an effect. */
+  lost(partition: Partition): void;
+  /** A message that another node took and this one owns. Never forwarded again: `refused` with MF_PARTITION_AWAY if it is not owned. */
+  message(flow: string, message: ForwardedMessage, origin: ForwardedOrigin): Promise<Outcome>;
+  signal(signal: IncomingSignal): Promise<SignalOutcome>;
+}
+
+/**
+ * The partition of a key: FNV-1a over the UTF-8 bytes of the flow's name, a zero byte and the key, mixed as MurmurHash3 ends, modulo the
+ * number of partitions. Fixed for ever: where a key's messages, state and ids are depends on it.
+ */
+export function partitionOf(flow: string, key: string, partitions: number): Partition {
+  const bytes = Buffer.from(`${flow}\0${key}`);
+  let hash = 0x811c_9dc5;
+  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x0100_0193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85eb_ca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2_ae35);
+  return (((hash ^ (hash >>> 16)) >>> 0) % partitions) as Partition;
+}
