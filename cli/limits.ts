@@ -29,6 +29,9 @@ export const cliLimits = {
   valueShown: 120,
   valueCharacters: 20_000,
 
+  /** A helper of `docker login` has this time to answer. */
+  credentialHelperMs: 30_000,
+
   /** Built images that are kept unused, and their bytes. */
   unusedImages: 64,
   unusedImageBytes: 256 * mib,

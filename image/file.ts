@@ -28,7 +28,8 @@ const headerBytes = 20;
 const hashBytes = 32;
 const { pageBytes } = layout;
 const mostPages = hardLimits.memoryBytes / pageBytes;
-const mostFileBytes = hardLimits.memoryBytes + 64 * 1024 * 1024;
+/** Longest file of an image. */
+export const mostFileBytes = hardLimits.memoryBytes + 64 * 1024 * 1024;
 
 export interface Image {
   readonly manifest: Manifest;

@@ -22,6 +22,7 @@ const programs = {
   chromium: { package: "chromium", tests: "the page" },
   sshd: { package: "openssh-server", tests: "sftp" },
   dovecot: { package: "dovecot-imapd", tests: "imap" },
+  "docker-registry": { package: "docker-registry", tests: "images in a registry" },
   openssl: { package: "openssl", tests: "tls, smtp" },
 };
 const rabbit = { host: "127.0.0.1", port: 5672 };

@@ -14,9 +14,10 @@ import { packageRoot } from "#cli";
 const run = promisify(execFile);
 const text = await readFile(join(packageRoot, "docs", "DEPLOYMENT.md"), "utf8");
 
-function block(language: string): string {
-  const found = new RegExp(`^\`\`\`${language}\n([\\s\\S]*?)^\`\`\`$`, "m").exec(text)?.[1];
-  ok(found !== undefined, `DEPLOYMENT.md has no block in ${language}`);
+function block(language: string, containing = ""): string {
+  const blocks = [...text.matchAll(new RegExp(`^\`\`\`${language}\n([\\s\\S]*?)^\`\`\`$`, "gm"))].map(([, code = ""]) => code);
+  const found = blocks.find((code) => code.includes(containing));
+  ok(found !== undefined, `DEPLOYMENT.md has no block in ${language} with ${containing}`);
   return found;
 }
 
@@ -64,7 +65,7 @@ test("the manifests agree with each other, with the Dockerfile and with the gate
   t.after(() => rm(folder, { recursive: true, force: true }));
   await writeFile(join(folder, "mayfly.yaml"), "flows: { f: { image: f.mfi, from: [ { http: { path: /f } } ] } }");
   const config = await loadConfig(join(folder, "mayfly.yaml"), connectors);
-  const manifests = parseAllDocuments(block("yaml")).map((each) => each.toJS() as Manifest);
+  const manifests = parseAllDocuments(block("yaml", "kind: Deployment")).map((each) => each.toJS() as Manifest);
   deepEqual(
     manifests.map(({ kind }) => kind),
     ["Deployment", "PersistentVolumeClaim", "Service"],
@@ -93,4 +94,13 @@ test("the manifests agree with each other, with the Dockerfile and with the gate
     container.volumeMounts.map(({ name }) => name),
     template.spec.volumes.map(({ name }) => name),
   );
+});
+
+test("the configuration with an image of a registry is a valid one", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "mayfly-images-"));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  await writeFile(join(folder, "mayfly.yaml"), block("yaml", "image: oci://"));
+  const { images, flows } = await loadConfig(join(folder, "mayfly.yaml"), connectors);
+  deepEqual(images.trust, [join(folder, "keys", "release.pub")]);
+  match(flows["orders"]?.image ?? "", /^oci:\/\/registry\.example\/shop\/orders:/);
 });

@@ -25,6 +25,7 @@ import { addMcp } from "./mcp.ts";
 import { addMessages } from "./messages.ts";
 import { addOpenApi } from "./openapi.ts";
 import { addPs } from "./ps.ts";
+import { addPull, addPush } from "./push.ts";
 import { addQueue } from "./queue.ts";
 import { addReplay } from "./replay.ts";
 import { addResubmit } from "./resubmit.ts";
@@ -73,6 +74,8 @@ export const commands: readonly ((program: Command, cli: Cli) => Command)[] = [
   addUsage,
   addJournal,
   addBuild,
+  addPush,
+  addPull,
   addInspect,
   addUp,
   addPs,

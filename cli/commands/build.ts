@@ -3,10 +3,11 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { type Command, Option } from "commander";
 import { CodedError } from "#base";
-import type { Built, Image } from "#image";
+import type { Artefact, Built, Image } from "#image";
 import { action, type Cli, examples, jsonOption } from "../cli.ts";
 import { exitCodes, usageError } from "../failure.ts";
 import { bytesText, msText, roundMs } from "../format.ts";
+import type { NamedFlow } from "../images/artefacts.ts";
 import type { BuildService } from "../images/service.ts";
 import { type Terminal, withProgress } from "../terminal.ts";
 
@@ -15,6 +16,8 @@ interface BuildFlags {
   readonly name?: string;
   readonly target: Target;
   readonly serve?: boolean;
+  /** Folder of an OCI layout. */
+  readonly oci?: string;
   readonly config?: string;
   readonly check: boolean;
   readonly json?: boolean;
@@ -89,7 +92,56 @@ async function buildOne({ env }: Terminal, given: string | undefined, flags: Bui
   };
 }
 
-async function build({ terminal }: Cli, flows: readonly string[], flags: BuildFlags): Promise<number> {
+/** One artefact in the output of `--oci --json`. */
+interface ArtefactReport {
+  readonly flow: string;
+  /** Of the artefact's manifest. */
+  readonly digest: string;
+  /** Of the image. */
+  readonly sha256: string;
+  readonly bytes: number;
+}
+
+/** Writes flows as OCI artefacts: those that are named, or all of mayfly.yaml. The same sources give the same bytes. */
+async function buildArtefacts({ terminal }: Cli, flows: readonly string[], oci: string, flags: BuildFlags): Promise<number> {
+  const { output, name, serve, target, config = "mayfly.yaml", check, json } = flags;
+  if (output !== undefined || serve === true || target !== "image")
+    throw usageError("--oci goes with images for any monitor: leave out -o, --target and --serve");
+  if (name !== undefined && flows.length !== 1) throw usageError("--name accepts one flow: name it, or leave the option out");
+  const [{ artefactOf, writeLayout }, { configuredFlows }, { buildFlow }] = await Promise.all([
+    import("#image"),
+    import("../images/artefacts.ts"),
+    import("../images/build.ts"),
+  ]);
+  const configured = await configuredOr(flows, () => configuredFlows(config, terminal.env));
+  if (configured.length === 0) throw usageError(`${config} has no flow with a source: name the flows to build`);
+  const wanted = configured.map((each) => ({ file: each.file, name: name ?? each.name }));
+  const artefacts: Artefact[] = [];
+  for (const { file, name: flow } of wanted) {
+    const built = await withProgress(terminal, `building ${flow}`, () => buildFlow(file, { check, name: flow }));
+    artefacts.push(artefactOf(built.image));
+  }
+  await writeLayout(oci, artefacts);
+  const reports = artefacts.map(({ flow, sha256, manifest, blobs }): ArtefactReport => {
+    const bytes = blobs.reduce((sum, blob) => sum + blob.bytes.length, 0);
+    return { flow, digest: manifest.digest, sha256, bytes };
+  });
+  if (json === true) terminal.out(`${JSON.stringify({ oci, artefacts: reports }, undefined, 2)}\n`);
+  else
+    for (const { flow, digest, bytes } of reports)
+      terminal.out(`${terminal.paint.bold(flow)}  ${bytesText(bytes)}\n${terminal.paint.dim(digest)}\n`);
+  return exitCodes.ok;
+}
+
+/** The flows that are named, by their files' names; without any those of mayfly.yaml, by theirs. */
+async function configuredOr(flows: readonly string[], configured: () => Promise<readonly NamedFlow[]>): Promise<readonly NamedFlow[]> {
+  if (flows.length === 0) return await configured();
+  return flows.map((file) => ({ file, name: basename(file).replace(/\.[^.]+$/, "") }));
+}
+
+async function build(cli: Cli, flows: readonly string[], flags: BuildFlags): Promise<number> {
+  const { terminal } = cli;
+  if (flags.oci !== undefined) return await buildArtefacts(cli, flows, flags.oci, flags);
   if (flows.length > 1 && (flags.output !== undefined || flags.name !== undefined))
     throw usageError("-o and --name accept one flow: build the flows one by one, or leave the options out");
   if (flags.serve === true && flags.target !== "linux")
@@ -132,7 +184,11 @@ export function addBuild(program: Command, cli: Cli): Command {
         .default("image"),
     )
     .option("--serve", "with --target linux: an executable that serves HTTP by itself, without Node")
-    .option("-c, --config <file>", "for an ELF that serves by itself: the configuration (default: mayfly.yaml of the flow's project)")
+    .option("--oci <dir>", "write OCI artefacts into this folder instead, an image layout: of the flows named, or of all of mayfly.yaml")
+    .option(
+      "-c, --config <file>",
+      "for --oci and for an ELF that serves by itself: the configuration (default: mayfly.yaml, for an ELF of the flow's project)",
+    )
     .option("--no-check", "skip the type check")
     .addOption(jsonOption())
     .action(action(cli, (flows: string[], flags: BuildFlags) => build(cli, flows, flags)));
@@ -142,6 +198,7 @@ export function addBuild(program: Command, cli: Cli): Command {
     ["mayfly build flows/orders.ts --target pvh", "writes orders.pvh.elf: see `mayfly boot`"],
     ["mayfly build flows/orders.ts --target microvm -o app.elf", "a microservice without an OS: see `mayfly up`"],
     ["mayfly build flows/orders.ts --target linux --serve -o app", "the same as a Linux process: ./app -p 8080"],
+    ["mayfly build --oci out", "every flow of mayfly.yaml as an OCI artefact: see `mayfly push`"],
     ["mayfly build flows/*.ts --no-check", "builds several flows, types unchecked"],
   ]);
 }

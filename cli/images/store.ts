@@ -30,7 +30,7 @@ export async function writeWhole(path: string, data: Uint8Array | string): Promi
   }
 }
 
-/** Keeps an image. Gives its path. `flow`: the file it was built from, relative to the project. */
+/** Keeps an image. Gives its path. `flow`: the file it was built from, relative to the project, or where it was pulled from. */
 export async function putImage(folder: string, { sha256, bytes }: Image, flow: string): Promise<string> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const path = join(folder, `${sha256}.mfi`);
@@ -93,7 +93,7 @@ export async function used(file: string): Promise<void> {
 export async function flowOf(project: string, sha256: string): Promise<string | undefined> {
   try {
     const { flow } = JSON.parse(await readFile(join(storeFolder(project), `${sha256}.json`), "utf8")) as { flow?: unknown };
-    return typeof flow === "string" ? resolve(project, flow) : undefined;
+    return typeof flow === "string" && !flow.startsWith("oci://") ? resolve(project, flow) : undefined;
   } catch {
     return undefined;
   }

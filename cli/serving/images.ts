@@ -7,6 +7,7 @@ import { hasOwnKernel, type Image, loadImage, memoryShortage, readImage, StackMa
 import type { LoadedImage, Monitor } from "#monitors";
 import { cachedImage } from "../images/cache.ts";
 import { Pins } from "../images/pins.ts";
+import { ociScheme, pulledImage, trustedKeys } from "../images/pulled.ts";
 import { type Rollback, Rollbacks } from "../images/rollbacks.ts";
 import { flowOf, getImage, keepImage, keepKernel, listImages, namedImage, storeFolder, used } from "../images/store.ts";
 
@@ -45,8 +46,9 @@ async function imagePath(base: string, image: string): Promise<string> {
 const short = (sha256: string): string => `sha256:${sha256.slice(0, 12)}`;
 
 export class Images implements ImageKeeper {
-  /** Folders that builds may read, as the newest configuration says. */
+  /** Folders that builds may read, and keys that images of a registry are trusted by, as the newest configuration says. */
   include: readonly string[] = [];
+  trust: readonly string[] = [];
   readonly #base: string;
   readonly #monitor: Monitor;
   readonly #logger: RootLogger;
@@ -95,7 +97,7 @@ export class Images implements ImageKeeper {
     inUse.file = found.file;
     if (config.canary === undefined) return own;
     const { new: path } = config.canary;
-    const isBuilt = path.startsWith("sha256:") || path.endsWith(".mfi");
+    const isBuilt = path.startsWith("sha256:") || path.startsWith(ociScheme) || path.endsWith(".mfi");
     const canary = await this.#find(name, isBuilt ? { image: path, flow: undefined } : { image: undefined, flow: path });
     return { ...own, canary: await this.#use(name, config, canary, inUse) };
   }
@@ -269,6 +271,7 @@ export class Images implements ImageKeeper {
   }
 
   async #find(name: string, { image: given, flow }: Pick<FlowConfig, "image" | "flow">): Promise<FoundImage> {
+    if (given?.startsWith(ociScheme) === true) return await this.#pulled(name, given.slice(ociScheme.length));
     if (given !== undefined) {
       const file = await imagePath(this.#base, given);
       const image = await loadImage(file);
@@ -278,6 +281,15 @@ export class Images implements ImageKeeper {
     const { image, inputs, file, buildMs } = await cachedImage(source, { name, include: this.include });
     if (buildMs !== undefined) this.#logger.info({ flow: name, sha256: image.sha256.slice(0, 12), ms: Math.round(buildMs) }, "built");
     return { image, inputs, file, source };
+  }
+
+  async #pulled(name: string, reference: string): Promise<FoundImage> {
+    const options = { folder: storeFolder(this.#base), trust: await trustedKeys(this.trust), env: process.env };
+    const { image, digest, file, signedBy, fetched } = await pulledImage(reference, options, (error) =>
+      this.#logger.warn({ flow: name, code: error.code }, `${reference} is served as it was pulled before: ${error.message}`),
+    );
+    if (fetched) this.#logger.info({ flow: name, digest, sha256: image.sha256.slice(0, 12), signedBy }, `pulled from ${reference}`);
+    return { image, inputs: [], file, source: undefined };
   }
 
   async #use(name: string, config: FlowConfig, { image, inputs, file, source }: FoundImage, inUse: UsedImages): Promise<FlowImage> {

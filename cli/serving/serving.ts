@@ -174,6 +174,7 @@ class TheServing implements Serving {
     try {
       const { config, secrets } = await load(this.#options);
       this.#images.include = config.build.include;
+      this.#images.trust = config.images.trust;
       try {
         await this.gateway.reload(config);
       } catch (error) {
@@ -217,6 +218,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     const images = new Images({ base: config.base, journal: dir === undefined ? undefined : resolve(config.base, dir) }, monitor, logger);
     await images.open();
     images.include = config.build.include;
+    images.trust = config.images.trust;
     const deadLetters = new DeadLetters(
       resolve(config.base, config.deadLetters.dir),
       undefined,

@@ -57,6 +57,7 @@ interface Checked {
   readonly functions?: { readonly dir?: string; readonly tenants?: string };
   readonly history: CheckedHistory;
   readonly build: { readonly include: readonly string[] };
+  readonly images: { readonly trust: readonly string[] };
   readonly memory?: number;
   readonly ceilings: Ceilings;
   readonly approvals?: { readonly url: string };
@@ -145,6 +146,7 @@ export function buildConfig(
     functions: functionsConfig(data, base, report),
     history: historyPlace(data.history, base, data.journal.memory ? undefined : data.journal.dir),
     build: { include: data.build.include.map((folder) => resolve(base, folder)) },
+    images: { trust: data.images.trust.map((file) => resolve(base, file)) },
     memory: data.memory,
     approvals: data.approvals === undefined ? undefined : { url: data.approvals.url },
     monitor: data.monitor,

@@ -131,9 +131,9 @@ function flowSchema(outlets: readonly ConnectorDescription[]): JsonSchema {
       type: ["string", "object"],
       minLength: 1,
       description:
-        "Path of a built image (.mfi), relative to this file, or sha256:DIGITS of an image built earlier in this project. Beside `flow`, a new image for a share of the messages: { new: flows/orders-2.ts, share: 5% }.",
+        "Path of a built image (.mfi), relative to this file, sha256:DIGITS of an image built earlier in this project, or oci://HOST/REPOSITORY:TAG of a registry. Beside `flow`, a new image for a share of the messages: { new: flows/orders-2.ts, share: 5% }.",
       properties: {
-        new: text("The new flow: a TypeScript file, a built image (.mfi) or sha256:DIGITS."),
+        new: text("The new flow: a TypeScript file, a built image (.mfi), sha256:DIGITS or oci://HOST/REPOSITORY:TAG."),
         share: share("Share of the messages, by key or else by id, that meet the new image."),
       },
       required: ["new", "share"],
@@ -225,6 +225,17 @@ const deadLetters: JsonSchema = section("Dead letters: messages and sends that f
 const functions: JsonSchema = object("Functions that are deployed while the gateway runs (`mayfly deploy`). Default: none can be.", {
   dir: text("Folder of their images, settings and secrets. Default: functions in the journal's folder."),
   tenants: text("File of tenants, their keys and quotas, relative to this file. Default: only the operator deploys."),
+});
+
+const images: JsonSchema = section("Images of flows from a registry (`image: oci://HOST/REPOSITORY:TAG`).", {
+  trust: {
+    type: "array",
+    description:
+      "Files of public keys (PEM), relative to this file. If there are any, an image of a registry runs only if one of them has signed it: `mayfly push --sign`, or `cosign sign --key`. Default: any runs.",
+    default: [],
+    maxItems: 16,
+    items: text("A file."),
+  },
 });
 
 const build: JsonSchema = section("How flows are built.", {
@@ -341,6 +352,7 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
       functions,
       history: historySchema,
       build,
+      images,
       memory: size(
         "Memory budget for the messages of all flows: bodies, answers, replies and waiting machines. Default: a third of the memory available to the process (the computer's or the control group's) minus 208MiB, between 32MiB and 1GiB. The whole process uses up to three times the budget plus 208MiB.",
       ),

@@ -221,6 +221,8 @@ export interface GatewayConfig {
   };
   /** Folders a build may read besides the project's, absolute. */
   readonly build: { readonly include: readonly string[] };
+  /** Files of public keys, absolute: an image of a registry runs only if one of them has signed it. Empty: any runs. */
+  readonly images: { readonly trust: readonly string[] };
   /** Memory budget, in bytes; undefined: by what the process may use. */
   readonly memory: number | undefined;
   /** Undefined: questions can't be sent to people with a link. */

@@ -62,6 +62,8 @@ export const settingExamples: ReadonlyMap<string, unknown> = new Map<string, unk
   ["history.redact.paths", ["/customer/iban", "/items/*/price"]],
   ["build", { include: ["../shared"] }],
   ["build.include", ["../shared"]],
+  ["images", { trust: ["keys/release.pub"] }],
+  ["images.trust", ["keys/release.pub"]],
   ["approvals", { url: "https://mayfly.example.com" }],
   ["approvals.url", "https://mayfly.example.com"],
   ["ceilings", { memory: "128MiB", cpu: "5s" }],
