@@ -2,4 +2,4 @@
  * Many computers, one gateway. Each partition of the journal is a log on a NATS JetStream stream, owned by one node at a time; a node that
  * was deposed is refused by the server.
  */
-export {};
+export { type Forwarding, type ForwardingHost, type ForwardingOptions, natsWire, openForwarding } from "./forwarding/mod.ts";

@@ -57,6 +57,8 @@ export { bodyJson, outcomeJson } from "./http/admin.ts";
 export { denied as adminDenied } from "./http/guard.ts";
 export { originCheck } from "./http/origin.ts";
 export { adminSocketPaths } from "./http/admin-socket.ts";
+export { ByteReader, ByteWriter } from "./journal/format/bytes.ts";
+export { readHeaders, readReply, writeHeaders, writeReply } from "./journal/format/fields.ts";
 export { configuredJournal } from "./journal/configured.ts";
 export { type DeadLetter, DeadLetters, type DeadLetterFs } from "./journal/dead-letters.ts";
 export { type Journal, type JournalStats, type NewSend, type StateChange } from "./journal/journal.ts";
@@ -69,7 +71,17 @@ export { createLogger, type LoggerOptions, type RootLogger, silentLogger } from 
 export { type GatewayMemory } from "./contract/memory.ts";
 export { availableMemory } from "./memory/available.ts";
 export { defaultMemoryBytes, gatewayMemory } from "./memory/budget.ts";
-export { type Answer, type Failure, type Headers, type Incoming, type Outcome, type Outgoing, type Reply } from "./contract/message.ts";
+export {
+  type Answer,
+  type Failure,
+  type Headers,
+  type Incoming,
+  type Outcome,
+  type Outgoing,
+  type ParentMessage,
+  type Reply,
+} from "./contract/message.ts";
+export { type IncomingSignal, type SignalOutcome } from "./contract/sleep.ts";
 export {
   type Attempt,
   type Outlet,
