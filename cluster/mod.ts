@@ -3,3 +3,5 @@
  * was deposed is refused by the server.
  */
 export { type Forwarding, type ForwardingHost, type ForwardingOptions, natsWire, openForwarding } from "./forwarding/mod.ts";
+export { connectCluster } from "./connection.ts";
+export { nodeName } from "./node-name.ts";

@@ -25,6 +25,7 @@ import type { HttpRoutes } from "./contract/http/routes.ts";
 import { fetchAgent } from "./fetch-agent.ts";
 import { FunctionHost, pathsOf } from "./function-host.ts";
 import { addFunctions, configuredTenants, type FunctionImages, Functions } from "./functions/mod.ts";
+import { keptSettings } from "./kept-settings.ts";
 import { Listeners } from "./listeners.ts";
 import { MessageEvents } from "./http/message-events.ts";
 import { addMessages } from "./http/messages.ts";
@@ -544,16 +545,12 @@ class TheGateway implements Gateway, Administered {
 
   async #reload(config: GatewayConfig): Promise<void> {
     if (this.#state !== "running") throw new CodedError("MF_GATEWAY_STATE", "the gateway is not running");
-    const { http, fetch, journal, deadLetters, telemetry, history, approvals, functions } = this.#config;
-    const next = [config.http, config.fetch, config.journal, config.deadLetters, config.telemetry, config.history, config.approvals];
+    const kept = keptSettings(this.#config);
     const dir = config.functions?.dir;
-    if (
-      JSON.stringify([http, fetch, journal, deadLetters, telemetry, history, approvals]) !== JSON.stringify(next) ||
-      functions?.dir !== dir
-    )
+    if (JSON.stringify(kept) !== JSON.stringify(keptSettings(config)) || this.#config.functions?.dir !== dir)
       this.#logger.warn(
         { code: "MF_RELOAD_RESTART" },
-        "http, fetch, journal, deadLetters, telemetry, approvals, the folder of functions and the folder, size and age of history change only at a restart",
+        "http, fetch, journal, cluster, deadLetters, telemetry, approvals, the folder of functions and the folder, size and age of history change only at a restart",
       );
     if (this.#functions !== undefined) checkApart(config, this.#functions);
     const hasFunctions = this.#functions !== undefined && config.functions !== undefined;
@@ -567,7 +564,7 @@ class TheGateway implements Gateway, Administered {
       else prepared.push([served, served.prepare(flow, imageOf(images, name))]);
     }
     const gone = [...this.#flows.values()].filter(({ name }) => !Object.hasOwn(config.flows, name) && !this.#host.configs.has(name));
-    this.#config = { ...config, http, fetch, journal, deadLetters, telemetry, history, approvals };
+    this.#config = { ...config, ...kept };
     this.#configureHistory();
     if (tenants !== undefined) await this.#functions?.use(tenants);
     await Promise.all(prepared.map(([served, next]) => served.connect(next)));

@@ -8,7 +8,14 @@ export { type ConfigTemplate } from "./config/template.ts";
 export { type Places, readAdminToken, readPlaces } from "./config/places.ts";
 export { ConfigError, type ConfigProblem, type Path, type Report } from "./config/problem.ts";
 export { readConfig, type ReadOptions } from "./config/read.ts";
-export { type FlowConfig, type GatewayConfig, type OutletConfig, type SourceConfig, type TelemetryConfig } from "./contract/config.ts";
+export {
+  type ClusterConfig,
+  type FlowConfig,
+  type GatewayConfig,
+  type OutletConfig,
+  type SourceConfig,
+  type TelemetryConfig,
+} from "./contract/config.ts";
 export { sameSecret } from "./contract/http/authentication.ts";
 export { type Problem, sendProblem } from "./contract/http/problem.ts";
 export { type Connectors } from "./contract/connectors.ts";

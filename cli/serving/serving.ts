@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { collectGarbage, isCoded, systemClock } from "#base";
+import { CodedError, collectGarbage, isCoded, systemClock } from "#base";
 import { connectors } from "#connectors";
 import {
   configuredBodyStore,
@@ -202,6 +202,11 @@ class TheServing implements Serving {
 /** Starts serving. Rejects with a CodedError, MF_STOPPING when `ended` came first; then nothing runs. */
 export async function startServing(options: ServingOptions): Promise<Serving> {
   const { config, secrets } = await load(options);
+  if (config.cluster !== undefined)
+    throw new CodedError(
+      "MF_CLUSTER_UNSUPPORTED",
+      "this version of Mayfly can't serve as a node of a cluster yet: remove cluster from mayfly.yaml",
+    );
   const written =
     options.logger ??
     createLogger({ log: options.json === true ? { ...config.log, format: "json" } : config.log, terminal: process.stdout.isTTY === true });

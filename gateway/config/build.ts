@@ -7,6 +7,7 @@ import type { Connectors } from "../contract/connectors.ts";
 import { parseHost } from "../contract/hosts.ts";
 import { parseKey } from "../delivery/admission/keys.ts";
 import { gatewayLimits } from "../contract/limits.ts";
+import { checkCluster, type CheckedCluster, clusterConfig } from "./cluster-settings.ts";
 import { checkClientCertificates, checkContracts, checkDocument, checkRoutes } from "./http-places.ts";
 import { type CheckedHistory, type CheckedHistoryRules, historyPlace, historyRules } from "./history-settings.ts";
 import type { Path, Report } from "./problem.ts";
@@ -53,6 +54,7 @@ interface Checked {
     readonly memory: boolean;
     readonly retention?: { readonly age: number; readonly size: number };
   };
+  readonly cluster?: CheckedCluster;
   readonly deadLetters: { readonly dir: string };
   readonly functions?: { readonly dir?: string; readonly tenants?: string };
   readonly history: CheckedHistory;
@@ -127,6 +129,7 @@ export function buildConfig(
   const { admin, host, port, connectionsPerAddress, metrics, openapi, proxies, tls } = data.http;
   const document = openapi === "off" ? undefined : openapi;
   checkAdmin(data.http, report);
+  checkCluster(data, flows, report);
   return {
     base,
     flows,
@@ -142,6 +145,7 @@ export function buildConfig(
     },
     fetch: { proxy: data.fetch.proxy, ca: data.fetch.ca },
     journal: journalConfig(data.journal),
+    cluster: clusterConfig(data.cluster, base),
     deadLetters: data.deadLetters,
     functions: functionsConfig(data, base, report),
     history: historyPlace(data.history, base, data.journal.memory ? undefined : data.journal.dir),

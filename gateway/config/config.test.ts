@@ -445,7 +445,8 @@ for (const { path, example } of settings)
       if (!isLast) place = (step.endsWith("[]") ? (place[name] as unknown[])[0] : place[name]) as Record<string, unknown>;
     }
     // As the page shows it, in one line.
-    const environment = new Proxy({}, { get: () => "https://set.example" });
+    const set: Readonly<Record<string, string>> = { NATS_URL: "nats://set.example", POD_NAME: "pod-1" };
+    const environment = new Proxy({}, { get: (_, name) => set[String(name)] ?? "https://set.example" });
     readConfig(inlineYaml(data), "/some/where/mayfly.yaml", { ...connectors, environment });
   });
 
@@ -574,4 +575,34 @@ flows:
   deepEqual(a?.to["four"]?.["http"]?.["auth"], { apiKey: { header: "x-erp", key: "[masked]" } });
   deepEqual(a?.to["six"]?.["http"]?.["auth"], { bearer: "${KEY}" });
   deepEqual((a?.from[0]?.http.cors as { headers: unknown }).headers, ["x-shown"]);
+});
+
+test("a cluster needs its servers only; its files are absolute", () => {
+  const flows = "flows: { a: { flow: a.ts } }";
+  const { cluster } = read(`${flows}\ncluster: { nats: "\${NATS_URL}" }`, { NATS_URL: "nats://a:4222, tls://u:p@b:4222/" });
+  deepEqual([cluster?.name, cluster?.replicas, cluster?.partitions, cluster?.node, cluster?.tls], ["mayfly", 3, 64, undefined, undefined]);
+  const named = `cluster: { nats: "nats://a", name: prod, replicas: 1, node: n-1, credentials: c.creds, tls: { ca: ca.pem } }`;
+  const { cluster: other } = read(`${flows}\n${named}`);
+  deepEqual([other?.credentials, other?.tls?.ca, other?.node], ["/some/where/c.creds", "/some/where/ca.pem", "n-1"]);
+  equal(read(flows).cluster, undefined);
+});
+
+test("a cluster refuses what one computer keeps for itself, and names that are no token of a subject", () => {
+  const cluster = 'cluster: { nats: "nats://a:4222" }';
+  const flow = (more = ""): string => `flows: { a: { flow: a.ts${more} } }`;
+  match(problems(`${flow()}\njournal: { memory: true }\n${cluster}`).join(), /journal.memory, or cluster/);
+  match(problems(`${flow()}\nfunctions: {}\n${cluster}`).join(), /remove functions, or cluster/);
+  match(problems(`${flow(", claimCheck: 1MiB")}\n${cluster}`).join(), /remove it, or cluster/);
+  match(problems(`${flow()}\ncluster: { nats: "http://a" }`).join(), /must be URLs such as nats:/);
+  match(problems(`${flow()}\ncluster: { nats: "nats://a", name: a.b }`).join(), /letters, digits, _ and -/);
+  match(problems(`${flow()}\ncluster: { nats: "nats://a", tls: { cert: c.pem } }`).join(), /both cert and key/);
+  match(problems(`${flow()}\ncluster: { name: prod }`).join(), /"nats" is missing/);
+});
+
+test("a cluster is shown without the passwords of any of its servers", () => {
+  const text =
+    'flows: { a: { flow: a.ts } }\ncluster: { nats: "nats://u:secret-1@a:4222,nats://u:secret-2@b:4222", token: secret-3, nkey: secret-4 }';
+  const json = JSON.stringify(shownConfig(text, "mayfly.yaml", { ...connectors, environment: {} }));
+  match(json, /@b:4222/);
+  for (let each = 1; each <= 4; each++) equal(json.includes(`secret-${each}`), false, `secret-${each}`);
 });

@@ -291,9 +291,9 @@ const secretNames =
   /^(bearer|basic|password|passphrase|secret|secrets|token|digest|accessKey|secretKey|secretAccessKey|sessionToken|privateKey|clientSecret|keys|authorization|cookie|x-api-key|nkey)$/i;
 const masked = "[masked]";
 
-/** A URL's user and password. */
+/** Without user and password of each URL in it. */
 function withoutUser(text: string): string {
-  return text.replace(/(:\/\/)[^/@\s]+@/, `$1${masked}@`);
+  return text.replace(/(:\/\/)[^/@\s]+@/g, `$1${masked}@`);
 }
 
 /** Settings whose values are all secret, and those that are so below another. */

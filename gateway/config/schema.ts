@@ -1,6 +1,7 @@
 /** mayfly.yaml's JSON Schema, made of the connectors' own. Published as gateway/mayfly.schema.json and used for validation as it is. */
 import type { ConnectorDescription, JsonSchema } from "../contract/connector.ts";
 import { gatewayLimits } from "../contract/limits.ts";
+import { clusterSchema } from "./cluster-settings.ts";
 import { flowHistorySchema, historySchema } from "./history-settings.ts";
 import { fetchSchema, httpSchema } from "./http-settings.ts";
 import { defaultPlaces } from "./places.ts";
@@ -348,6 +349,7 @@ export function configSchema(sources: readonly ConnectorDescription[], outlets: 
       http: httpSchema,
       fetch: fetchSchema,
       journal,
+      cluster: clusterSchema,
       deadLetters,
       functions,
       history: historySchema,

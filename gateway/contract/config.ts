@@ -167,6 +167,28 @@ export interface FunctionsConfig {
   readonly ceilings: Ceilings;
 }
 
+/** The cluster that this gateway is a node of: its journal is in NATS JetStream. */
+export interface ClusterConfig {
+  /** Addresses of the servers, with commas between them. */
+  readonly nats: string;
+  /** One token of a NATS subject, as `node` is. */
+  readonly name: string;
+  /** Copies of each partition's log, on as many servers. */
+  readonly replicas: number;
+  /** Shares of the keys; fixed for the life of the cluster. */
+  readonly partitions: number;
+  /** This node's name; undefined: MAYFLY_NODE of the environment, or the computer's. */
+  readonly node: string | undefined;
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+  readonly token: string | undefined;
+  /** File of user JWT and seed, absolute. */
+  readonly credentials: string | undefined;
+  readonly nkey: string | undefined;
+  /** Absolute PEM files. Undefined: TLS with the system's authorities where `nats` says `tls://`. */
+  readonly tls: { readonly ca: string | undefined; readonly cert: string | undefined; readonly key: string | undefined } | undefined;
+}
+
 export interface GatewayConfig {
   /** Folder relative paths start from: that of mayfly.yaml. */
   readonly base: string;
@@ -209,6 +231,8 @@ export interface GatewayConfig {
     /** How long what is done stays readable; undefined: it goes with the next checkpoint. */
     readonly retention: { readonly ageMs: number; readonly bytes: number } | undefined;
   };
+  /** Undefined: this gateway is alone. */
+  readonly cluster: ClusterConfig | undefined;
   readonly deadLetters: { readonly dir: string };
   /** Functions that are deployed while the gateway runs; undefined: none can be. */
   readonly functions: FunctionsConfig | undefined;

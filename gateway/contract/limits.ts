@@ -21,6 +21,9 @@ export const gatewayLimits = {
   /** Default Retry-After of a refused message. */
   retryAfterMs: 1 * second,
 
+  /** Most partitions of a cluster: each is a stream of its own. */
+  partitions: 1_024,
+
   /** The memory budget: what Node itself needs, and the least and the most unless `memory` says otherwise. */
   memory: { nodeBytes: 208 * mib, leastBytes: 32 * mib, mostBytes: 1024 * mib },
   /** Bytes a message takes besides its body. */
