@@ -70,6 +70,7 @@ export { configuredJournal } from "./journal/configured.ts";
 export { type DeadLetter, DeadLetters, type DeadLetterFs } from "./journal/dead-letters.ts";
 export { type Journal, type JournalStats, type NewSend, type StateChange } from "./journal/journal.ts";
 export { openJournal, type OpenOptions } from "./journal/log/mod.ts";
+export { numbersOf, PartitionedJournal, partitionLost } from "./journal/partitions/partitioned-journal.ts";
 export { MemoryJournal } from "./journal/memory.ts";
 export { sleepersInFolder } from "./sleepers-shown.ts";
 export { stateRefusal } from "./journal/state-limit.ts";

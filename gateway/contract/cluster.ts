@@ -37,7 +37,7 @@ export interface Cluster {
   /**
    * Hands a message to its partition's owner. Messages of one turn of the event loop reach one owner in their order. Never rejects: `refused`
    * with MF_PARTITION_AWAY when nobody owns it or the owner ended meanwhile, MF_FLOW_BUSY when too much is under way, and
-   * `dead` with MF_CLUSTER_TOO_LARGE for a message that is longer than the servers take.
+   * `dead` for a message that is longer than a node takes from another.
    */
   forward(partition: Partition, flow: string, message: ForwardedMessage, origin: ForwardedOrigin): Promise<Outcome>;
   /** The same for a signal, to the owner of its partition. */

@@ -293,9 +293,13 @@ export interface Journal {
   /** True when there is one that fits, as of now. Cheap. */
   hasSignal(flow: string, name: string, key: string, fits: (head: SignalHead) => boolean): boolean;
   /** Every signal that is kept, for a start. */
-  keptSignals(): Iterable<Pick<KeptSignal, "number" | "flow" | "name" | "key" | "keptUntilMs">>;
+  keptSignals(): Iterable<Pick<KeptSignal, "number" | "flow" | "name" | "key" | "keptUntilMs" | "dedup">>;
   /** Writes a dead letter of the signal and forgets it. Gives the letter's id; undefined when somebody has taken it. */
   burySignal(number: SignalNumber, record: AttemptRecord): Promise<string | undefined>;
+  /** Keeps `by` in the place of a signal, in one commit. Undefined when somebody has taken it. */
+  replaceSignal(number: SignalNumber, by: NewSignal): Promise<KeptSignal | undefined>;
+  /** Forgets a signal without a trace: another journal has it. False when somebody has taken it. */
+  dropSignal(number: SignalNumber): Promise<boolean>;
   /** The sleeper that waits for it longest and is asleep. Cheap. */
   waiterFor(flow: string, name: string, key: string): Sequence | undefined;
   /** True when a sleeper waits for it, whether it is asleep or awake. Cheap. */

@@ -46,6 +46,21 @@ export interface LedgerCounters {
   readonly entry: number;
 }
 
+/** The numbers a ledger gives out: `first`, `first + step`, … so that those of the partitions of a cluster are never the same. */
+export interface NumberSeries {
+  /** At least 1. */
+  readonly first: number;
+  /** At least 1. */
+  readonly step: number;
+}
+
+const everyNumber: NumberSeries = { first: 1, step: 1 };
+
+/** The first number of the series that is not below `least`. */
+function atLeast({ first, step }: NumberSeries, least: number): number {
+  return least <= first ? first : first + Math.ceil((least - first) / step) * step;
+}
+
 /** A completed id of a snapshot. */
 export interface CompletedIdOfFlow {
   readonly flow: string;
@@ -125,9 +140,10 @@ export function signalDedupId({ name, key }: Pick<NewSignal, "name" | "key">, id
 /** `Stored`: what a journal keeps of a sleeper beside its slot. */
 export class Ledger<Stored> {
   readonly #flows = new Map<string, FlowLedger>();
-  #nextSequence = 1;
-  #nextToken = 1;
-  #nextEntry = 1;
+  readonly numbers: NumberSeries;
+  #nextSequence: number;
+  #nextToken: number;
+  #nextEntry: number;
   readonly sleepers = new Sleepers<Stored>();
   readonly signals: KeptSignals;
   #pendingBytes = 0;
@@ -137,7 +153,9 @@ export class Ledger<Stored> {
   readonly #bodyBytes: (body: Uint8Array) => number;
 
   /** `bodyBytes` measures a body, for a journal that keeps some of them elsewhere; `recordedBytes` what a record has of it. */
-  constructor(bodyBytes: (body: Uint8Array) => number = (body) => body.length, recordedBytes = bodyBytes) {
+  constructor(bodyBytes: (body: Uint8Array) => number = (body) => body.length, recordedBytes = bodyBytes, numbers = everyNumber) {
+    this.numbers = numbers;
+    this.#nextSequence = this.#nextToken = this.#nextEntry = numbers.first;
     this.#bodyBytes = bodyBytes;
     this.signals = new KeptSignals(recordedBytes);
   }
@@ -153,9 +171,10 @@ export class Ledger<Stored> {
 
   /** Goes on with these numbers, where they are higher. */
   skipTo(counters: LedgerCounters): void {
-    this.#nextSequence = Math.max(this.#nextSequence, counters.sequence);
-    this.#nextToken = Math.max(this.#nextToken, counters.token);
-    this.#nextEntry = Math.max(this.#nextEntry, counters.entry);
+    const { numbers } = this;
+    this.#nextSequence = Math.max(this.#nextSequence, atLeast(numbers, counters.sequence));
+    this.#nextToken = Math.max(this.#nextToken, atLeast(numbers, counters.token));
+    this.#nextEntry = Math.max(this.#nextEntry, atLeast(numbers, counters.entry));
   }
 
   /** The flow's part, made when it is first asked for. */
@@ -184,19 +203,29 @@ export class Ledger<Stored> {
   }
 
   newSequence(): Sequence {
-    return this.#nextSequence++ as Brand<number, "Sequence">;
+    const number = this.#nextSequence;
+    this.#nextSequence += this.numbers.step;
+    return number as Brand<number, "Sequence">;
   }
 
   newToken(): FencingToken {
-    return this.#nextToken++ as Brand<number, "FencingToken">;
+    const number = this.#nextToken;
+    this.#nextToken += this.numbers.step;
+    return number as Brand<number, "FencingToken">;
   }
 
   newEntry(): EntryNumber {
-    return this.#nextEntry++ as Brand<number, "EntryNumber">;
+    return this.#takeEntryNumber() as Brand<number, "EntryNumber">;
   }
 
   newSignal(): SignalNumber {
-    return this.#nextEntry++ as Brand<number, "SignalNumber">;
+    return this.#takeEntryNumber() as Brand<number, "SignalNumber">;
+  }
+
+  #takeEntryNumber(): number {
+    const number = this.#nextEntry;
+    this.#nextEntry += this.numbers.step;
+    return number;
   }
 
   /** The record of this message's dedup id; undefined if it is new. */
@@ -404,6 +433,22 @@ export class Ledger<Stored> {
   /** The number and the record of a signal; nothing is kept yet. */
   newKeptSignal(signal: NewSignal): KeptSignal {
     return { ...signal, number: this.newSignal() };
+  }
+
+  /** The commit that keeps `kept` in the place of another signal. */
+  replacementOf(number: SignalNumber, kept: KeptSignal): Commit {
+    return {
+      flow: kept.flow,
+      sequence: this.newSequence(),
+      entries: [],
+      state: undefined,
+      completedId: undefined,
+      nowMs: kept.receivedMs,
+      sleeping: undefined,
+      consumed: [number],
+      kept: [kept],
+      next: undefined,
+    };
   }
 
   /** The record of this signal's dedup id; undefined if it is new. */

@@ -28,7 +28,7 @@ import type {
   SleeperInfo,
   StateSnapshot,
 } from "./journal.ts";
-import { keptAttempts, Ledger } from "./ledger.ts";
+import { keptAttempts, Ledger, type NumberSeries } from "./ledger.ts";
 import { leaseOf, sleeperInfo } from "./sleepers.ts";
 import type { SleepingLease } from "./slot.ts";
 
@@ -36,7 +36,7 @@ export class MemoryJournal implements Journal {
   readonly durable = false;
   readonly trouble = undefined;
   /** Sleepers are kept whole. */
-  readonly #ledger = new Ledger<SleepingLease>();
+  readonly #ledger: Ledger<SleepingLease>;
   readonly #deadLetters: DeadLetters;
   /** Signals whose letter is being written. */
   readonly #buryingSignals = new Set<SignalNumber>();
@@ -45,7 +45,9 @@ export class MemoryJournal implements Journal {
   /** Bodies of sends from their commit to their end; sleepers and signals while they are kept. */
   readonly #memory: MemoryAccount;
 
-  constructor(deadLetters: DeadLetters, memory: MemoryAccount = memoryBudget(Number.POSITIVE_INFINITY)) {
+  /** `numbers`: those it gives out; absent: every one from 1 on. */
+  constructor(deadLetters: DeadLetters, memory: MemoryAccount = memoryBudget(Number.POSITIVE_INFINITY), numbers?: NumberSeries) {
+    this.#ledger = new Ledger(undefined, undefined, numbers);
     this.#deadLetters = deadLetters;
     this.#memory = memory;
   }
@@ -142,6 +144,21 @@ export class MemoryJournal implements Journal {
     } finally {
       this.#buryingSignals.delete(number);
     }
+  }
+
+  async replaceSignal(number: SignalNumber, by: NewSignal): Promise<KeptSignal | undefined> {
+    this.#open();
+    if (this.#ledger.signals.signal(number) === undefined || this.#buryingSignals.has(number)) return undefined;
+    const kept = this.#ledger.newKeptSignal(by);
+    this.#change(undefined, () => this.#ledger.commit(this.#ledger.replacementOf(number, kept), undefined));
+    return kept;
+  }
+
+  async dropSignal(number: SignalNumber): Promise<boolean> {
+    this.#open();
+    if (this.#ledger.signals.signal(number) === undefined || this.#buryingSignals.has(number)) return false;
+    this.#change(undefined, () => this.#ledger.signals.take(number));
+    return true;
   }
 
   waiterFor(flow: string, name: string, key: string): Sequence | undefined {

@@ -117,6 +117,14 @@ export class MoodyJournal implements Journal {
       return this.#inner.drop(lease);
     });
   }
+  replaceSignal(number: SignalNumber, by: NewSignal): Promise<KeptSignal | undefined> {
+    return this.#write(() => this.#inner.replaceSignal(number, by));
+  }
+
+  dropSignal(number: SignalNumber): Promise<boolean> {
+    return this.#write(() => this.#inner.dropSignal(number));
+  }
+
   keepSignal(signal: NewSignal): Promise<SignalKept> {
     return this.#write(() => this.#inner.keepSignal(signal));
   }

@@ -91,8 +91,8 @@ async function endSignal(ports: BurialPorts, signal: KeptSignal, record: Attempt
   return letter;
 }
 
-/** Forgets a signal that a dead letter has. */
-function takeSignal({ index, writer, remove }: BurialPorts, number: SignalNumber, letter: string): Promise<void> {
+/** Forgets a signal that a dead letter has, or another journal. */
+export function takeSignal({ index, writer, remove }: BurialPorts, number: SignalNumber, letter: string | undefined): Promise<void> {
   return writer.append(
     (out) => writeEndSignal(out, { number, letter }),
     () => {

@@ -1,5 +1,5 @@
 /** The live index: the state of the log in memory. The ledger, where bodies are, and which burials were begun; built by applying records in order. */
-import { type Commit, keptAttempts, Ledger } from "../ledger.ts";
+import { type Commit, keptAttempts, Ledger, type NumberSeries } from "../ledger.ts";
 import type { AttemptRecord, EntryNumber, KeptSignal, OutboxEntry, Sequence, SignalNumber } from "../journal.ts";
 import type { Bodies } from "./bodies.ts";
 import { AsleepPack } from "../format/asleep-pack.ts";
@@ -31,11 +31,12 @@ export class LiveIndex {
   /** True while the last record is the one of a clean stop. */
   closed = false;
 
-  constructor(bodies: Bodies) {
+  constructor(bodies: Bodies, numbers?: NumberSeries) {
     this.bodies = bodies;
     this.ledger = new Ledger(
       (body) => bodies.bytesOf(body),
       (body) => bodies.recordedBytesOf(body),
+      numbers,
     );
   }
 

@@ -33,13 +33,12 @@ import type {
   SignalNumber,
   StateSnapshot,
 } from "../journal.ts";
-import type { Commit } from "../ledger.ts";
+import type { Commit, NumberSeries } from "../ledger.ts";
 import { RecordTooLong } from "./batch-buffer.ts";
 import { Bodies } from "./bodies.ts";
 import { buryMessage, finishMessage } from "./burials.ts";
 import type { ByteWriter } from "../format/bytes.ts";
 import { writeRetry } from "../format/change-records.ts";
-import { writeCommit } from "../format/commit-record.ts";
 import type { CompactionResult, JournalEvent, Retention } from "./compaction.ts";
 import { OpenCalls } from "./counts.ts";
 import type { Disk } from "./disk.ts";
@@ -66,6 +65,8 @@ export interface LogJournalOptions {
   /** A random number below 2³², for a journal that is new. */
   readonly salt?: (() => number) | undefined;
   readonly upgrades?: ReadonlyMap<number, Upgrade> | undefined;
+  /** The numbers it gives to messages, leases, sends and signals, for a partition of a cluster; absent: every one from 1 on. */
+  readonly numbers?: NumberSeries | undefined;
   /** Told what happens on its own: a checkpoint, a file that can't be removed. */
   readonly onEvent?: ((event: JournalEvent) => void) | undefined;
 }
@@ -125,10 +126,10 @@ export class LogJournal implements Journal {
   }
 
   async recover(): Promise<Recovery> {
-    const { disk, deadLetters, retention, upgrades, onEvent = nothing } = this.#options;
+    const { disk, deadLetters, retention, upgrades, numbers, onEvent = nothing } = this.#options;
     this.#lock = await this.#options.lock?.(() => this.#lose());
     try {
-      const read = await readLog({ disk, bodies: new Bodies(disk, this.#limits), limits: this.#limits, sync: true, upgrades });
+      const read = await readLog({ disk, bodies: new Bodies(disk, this.#limits), limits: this.#limits, sync: true, upgrades, numbers });
       const salt = read.salt ?? this.#options.salt?.() ?? Math.floor(Math.random() * 2 ** 32);
       this.#log = new RecoveredLog(read, { disk, deadLetters, clock: this.#clock, limits: this.#limits, retention, salt, onEvent });
       if (this.#closed === "lost") this.#log.halt();
@@ -276,16 +277,7 @@ export class LogJournal implements Journal {
         sleeping: commit.sleeping && sleepingToWrite(commit.sleeping, bodies),
         next: commit.next && (bodies.toWrite(commit.next.message.body) ?? commit.next.message.body),
       };
-      let offsets: number[] = [];
-      let length = 0;
-      await log.writer.append(
-        (out) => {
-          const start = out.length;
-          offsets = writeCommit(out, commit, written).map((offset) => offset - start);
-          length = out.length - start;
-        },
-        (placement) => log.applyCommit(commit, offsets, { ...placement, length }),
-      );
+      await log.writeCommit(commit, written);
       return { status: "committed" };
     } catch (error) {
       log.removeWhenVoid(files);
@@ -358,6 +350,14 @@ export class LogJournal implements Journal {
 
   burySignal(number: SignalNumber, record: AttemptRecord): Promise<string | undefined> {
     return this.#sleep.bury(number, record);
+  }
+
+  replaceSignal(number: SignalNumber, by: NewSignal): Promise<KeptSignal | undefined> {
+    return this.#sleep.replace(number, by);
+  }
+
+  dropSignal(number: SignalNumber): Promise<boolean> {
+    return this.#sleep.drop(number);
   }
 
   waiterFor(flow: string, name: string, key: string): Sequence | undefined {

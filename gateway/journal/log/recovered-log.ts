@@ -5,6 +5,7 @@ import type { OutboxEntry } from "../journal.ts";
 import type { Commit } from "../ledger.ts";
 import { type BurialPorts, finishBurials } from "./burials.ts";
 import { writeClosed } from "../format/change-records.ts";
+import { type CommitBodies, writeCommit } from "../format/commit-record.ts";
 import { Compaction, type JournalEvent, type Retention } from "./compaction.ts";
 import { DiskUse } from "./counts.ts";
 import type { Disk } from "./disk.ts";
@@ -100,8 +101,9 @@ export class RecoveredLog {
   /** Numbers that only adopted messages and leases used are in no record: a batch now and then says how far they are. */
   writeNumbers(): void {
     const { written } = this.writer.stats;
-    const { sequence, token } = this.index.ledger.counters;
-    if (Math.max(sequence - written.sequence, token - written.token) < numbersAhead / 2 || this.#writingNumbers) return;
+    const { counters, numbers } = this.index.ledger;
+    const ahead = Math.max(counters.sequence - written.sequence, counters.token - written.token) / numbers.step;
+    if (ahead < numbersAhead / 2 || this.#writingNumbers) return;
     this.#writingNumbers = true;
     const done = (): void => void (this.#writingNumbers = false);
     this.writer.flush().then(done, done);
@@ -159,8 +161,22 @@ export class RecoveredLog {
     }
   }
 
+  /** Writes a commit whose bodies are stored, and applies it once it is safe. Rejects with RecordTooLong, too. */
+  async writeCommit(commit: Commit, written: CommitBodies): Promise<void> {
+    let offsets: number[] = [];
+    let length = 0;
+    await this.writer.append(
+      (out) => {
+        const start = out.length;
+        offsets = writeCommit(out, commit, written).map((offset) => offset - start);
+        length = out.length - start;
+      },
+      (placement) => this.#applyCommit(commit, offsets, { ...placement, length }),
+    );
+  }
+
   /** Applies a commit that is safe; `offsets` are those of its entries' bodies, then of its kept signals', in the record's payload. */
-  applyCommit(commit: Commit, offsets: readonly number[], place: RecordPlace): void {
+  #applyCommit(commit: Commit, offsets: readonly number[], place: RecordPlace): void {
     const { bodies } = this.index;
     const keep = <T extends { readonly body: Uint8Array }>(given: T, index: number): T => {
       const body = bodies.keep(given.body, place.file, place.offset + (offsets[index] ?? 0));

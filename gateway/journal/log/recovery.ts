@@ -14,6 +14,7 @@ import type { Disk, DiskFile } from "./disk.ts";
 import { BatchReader, fileHeaderBytes, type FileHeader, formatVersion, type ReadBatch } from "./batch.ts";
 import type { Bodies } from "./bodies.ts";
 import { corruptError, journalError, versionError } from "./errors.ts";
+import type { NumberSeries } from "../ledger.ts";
 import { LiveIndex } from "./live-index.ts";
 import { type LogLimits, numbersAhead } from "./limits.ts";
 import {
@@ -89,6 +90,8 @@ export interface ReadOptions {
   /** Syncs what the log ends with before it is believed: after a crash of the process alone it may be in the page cache only. */
   readonly sync?: boolean | undefined;
   readonly upgrades?: ReadonlyMap<number, Upgrade> | undefined;
+  /** Absent: every number. */
+  readonly numbers?: NumberSeries | undefined;
   /** Sees every record before it is applied. */
   readonly onRecord?: ((record: LogRecord, placement: Placement, timeMs: number) => void) | undefined;
 }
@@ -134,7 +137,7 @@ class LogReader {
 
   constructor(options: ReadOptions) {
     this.#options = options;
-    this.#index = new LiveIndex(options.bodies);
+    this.#index = new LiveIndex(options.bodies, options.numbers);
     this.#window = Buffer.allocUnsafeSlow(options.limits.readBytes);
   }
 
@@ -156,9 +159,10 @@ class LogReader {
     let end = 0;
     for (const [index, segment] of chain.entries()) end = await this.#readSegment(segment, chain[index + 1]);
     // Numbers given to adopted messages and leases may be in no record.
-    const { sequence, token, entry } = this.#index.ledger.counters;
-    if (names.length > 0 && !this.#index.closed)
-      this.#index.ledger.skipTo({ sequence: sequence + numbersAhead, token: token + numbersAhead, entry });
+    const { counters, numbers } = this.#index.ledger;
+    const { sequence, token, entry } = counters;
+    const ahead = numbersAhead * numbers.step;
+    if (names.length > 0 && !this.#index.closed) this.#index.ledger.skipTo({ sequence: sequence + ahead, token: token + ahead, entry });
     this.#sweepBlobs(names);
     const sleeperFiles = this.#sweepSleepers(names);
     if (this.#options.sync === true) await this.#sync(chain.at(-1));

@@ -11,7 +11,7 @@ import type {
   SleeperInfo,
 } from "../journal.ts";
 import { signalDedupId } from "../ledger.ts";
-import { burySignal } from "./burials.ts";
+import { burySignal, takeSignal } from "./burials.ts";
 import { KeyedLocks } from "./keyed-locks.ts";
 import type { RecoveredLog } from "./recovered-log.ts";
 import { leaseOf, sleeperInfo } from "../sleepers.ts";
@@ -96,13 +96,36 @@ export class SleepCalls {
   }
 
   bury(number: SignalNumber, record: AttemptRecord): Promise<string | undefined> {
+    return this.#withSignal(number, (log, signal) => burySignal(log.burialPorts, signal, record));
+  }
+
+  replace(number: SignalNumber, by: NewSignal): Promise<KeptSignal | undefined> {
+    return this.#withSignal(number, async (log) => {
+      const { ledger } = log.index;
+      const kept = ledger.newKeptSignal(by);
+      const commit = ledger.replacementOf(number, kept);
+      await log.writeCommit(commit, { entries: [], sleeping: undefined, next: undefined });
+      return kept;
+    });
+  }
+
+  async drop(number: SignalNumber): Promise<boolean> {
+    const dropped = await this.#withSignal(number, async (log) => {
+      await takeSignal(log.burialPorts, number, undefined);
+      return true;
+    });
+    return dropped === true;
+  }
+
+  /** Runs `work` while no other call about the signal is in flight; undefined when somebody has taken it. */
+  #withSignal<T>(number: SignalNumber, work: (log: RecoveredLog, signal: KeptSignal) => Promise<T>): Promise<T | undefined> {
     return this.#ports.call(async (log) => {
       for (let busy = this.signals.busy(number); busy !== undefined; busy = this.signals.busy(number)) await busy;
       const signal = log.index.ledger.signals.signal(number);
       if (signal === undefined) return undefined;
       this.signals.acquire(number);
       try {
-        return await burySignal(log.burialPorts, signal, record);
+        return await work(log, signal);
       } finally {
         this.signals.release(number);
       }

@@ -220,9 +220,9 @@ function messageCases(it: It, durable: boolean): void {
     "what was pending is pending after reopening: same order, attempts kept, leases void; adopted ones are gone",
     async (before) => {
       const first = leased(await before.journal.accept(newMessage({ id: "m1", key: "k", body: toUtf8("first") })));
-      await before.journal.accept(newMessage({ id: "m2", contentType: "application/json" }));
+      await before.journal.accept(newMessage({ id: "m2", key: "k", contentType: "application/json" }));
       leased(before.journal.adopt(newMessage({ id: "m3" })));
-      const done = leased(await before.journal.accept(newMessage({ id: "m4" })));
+      const done = leased(await before.journal.accept(newMessage({ id: "m4", key: "k" })));
       await before.journal.complete(done, completion());
       const retried = await before.journal.retryLater(first, record(1), 7_000);
       const { journal } = await before.reopen();
@@ -237,7 +237,7 @@ function messageCases(it: It, durable: boolean): void {
       equal(fromUtf8(leases[0]?.message.body ?? new Uint8Array(0)), "first");
       equal(leases[1]?.message.contentType, "application/json");
       if (retried !== undefined) deepEqual(await journal.complete(retried, completion()), { status: "stale" });
-      const fresh = leased(await journal.accept(newMessage({ id: "m5" })));
+      const fresh = leased(await journal.accept(newMessage({ id: "m5", key: "k" })));
       ok(fresh.sequence > (leases[1]?.sequence ?? 0) && fresh.sequence > done.sequence);
       await journal.close();
     },
@@ -317,11 +317,11 @@ function dedupCases(it: It, durable: boolean): void {
   });
 
   it("of more ids than the window counts the oldest are forgotten; flows have windows of their own", async ({ journal }) => {
-    for (const id of ["d1", "d2", "d3"])
-      await journal.complete(leased(await journal.accept(newMessage({ dedup: { ...dedup, id } }))), completion());
-    equal((await journal.accept(newMessage({ dedup: { ...dedup, id: "d3" } }))).status, "duplicate");
-    equal((await journal.accept(newMessage({ dedup: { ...dedup, id: "d1" } }))).status, "leased");
-    equal((await journal.accept(newMessage({ flow: "bills", dedup: { ...dedup, id: "d3" } }))).status, "leased");
+    const message = (id: string, flow = "orders"): NewMessage => newMessage({ flow, key: "k", dedup: { ...dedup, id } });
+    for (const id of ["d1", "d2", "d3"]) await journal.complete(leased(await journal.accept(message(id))), completion());
+    equal((await journal.accept(message("d3"))).status, "duplicate");
+    equal((await journal.accept(message("d1"))).status, "leased");
+    equal((await journal.accept(message("d3", "bills"))).status, "leased");
   });
 
   it(
@@ -347,7 +347,7 @@ function stateCases(it: It, durable: boolean): void {
     state: { key: "k", version, changes: [{ name, valueJson }] },
   });
   const run = async (journal: Journal, change: Partial<Completion>): Promise<string> =>
-    (await journal.complete(leased(await journal.accept(newMessage())), completion(change))).status;
+    (await journal.complete(leased(await journal.accept(newMessage({ key: "k" }))), completion(change))).status;
 
   it("state is committed with its message and read with its version", async ({ journal }) => {
     deepEqual(await journal.readState("orders", "k"), { version: 0, json: undefined });
@@ -375,7 +375,7 @@ function stateCases(it: It, durable: boolean): void {
   });
 
   it("a change on an older version is a conflict: nothing is done and the lease still holds", async ({ journal }) => {
-    const lease = leased(await journal.accept(newMessage()));
+    const lease = leased(await journal.accept(newMessage({ key: "k" })));
     equal(await run(journal, put(0, "a", "1")), "committed");
     const late = completion({ ...put(0, "a", "9"), sends: [newSend("out", "never")] });
     deepEqual(await journal.complete(lease, late), { status: "conflict" });
@@ -396,7 +396,7 @@ function stateCases(it: It, durable: boolean): void {
   });
 
   it("state over its limit is refused and the lease still holds", async ({ journal }) => {
-    const lease = leased(await journal.accept(newMessage()));
+    const lease = leased(await journal.accept(newMessage({ key: "k" })));
     const refused = await journal.complete(lease, completion(put(0, "big", JSON.stringify("x".repeat(2 ** 20)))));
     deepEqual([refused.status, refused.status === "refused" ? refused.code : ""], ["refused", "MF_STATE_LIMIT"]);
     deepEqual(await journal.complete(lease, completion()), { status: "committed" });

@@ -140,7 +140,7 @@ export function sleepCases(it: It, durable: boolean): void {
     const signal = kept(await journal.keepSignal(newSignal()));
     const woken = there(await journal.wake(sequence));
     const state = { key: "k", version: 0, changes: [{ name: "a", valueJson: "1" }] };
-    deepEqual(await journal.complete(leased(await journal.accept(newMessage({ id: "m2" }))), completion({ state })), {
+    deepEqual(await journal.complete(leased(await journal.accept(newMessage({ id: "m2", key: "k" }))), completion({ state })), {
       status: "committed",
     });
     const late = completion({ state, consumed: [signal.number], sleeper: newSleeper({ dueMs: 50_000 }) });
