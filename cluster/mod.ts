@@ -5,3 +5,4 @@
 export { type Forwarding, type ForwardingHost, type ForwardingOptions, natsWire, openForwarding } from "./forwarding/mod.ts";
 export { connectCluster } from "./connection.ts";
 export { nodeName } from "./node-name.ts";
+export { openReplicatedDisk, type OpenReplicatedDiskOptions, type ReplicatedDisk, replicatedLimits } from "./log/mod.ts";

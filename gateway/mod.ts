@@ -69,8 +69,17 @@ export { readHeaders, readReply, writeHeaders, writeReply } from "./journal/form
 export { configuredJournal } from "./journal/configured.ts";
 export { type DeadLetter, DeadLetters, type DeadLetterFs } from "./journal/dead-letters.ts";
 export { type Journal, type JournalStats, type NewSend, type StateChange } from "./journal/journal.ts";
-export { openJournal, type OpenOptions } from "./journal/log/mod.ts";
 export { numbersOf, PartitionedJournal, partitionLost } from "./journal/partitions/partitioned-journal.ts";
+export {
+  type Disk,
+  type DiskFile,
+  LogJournal,
+  type LogJournalOptions,
+  type LogLimits,
+  logLimits,
+  openJournal,
+  type OpenOptions,
+} from "./journal/log/mod.ts";
 export { MemoryJournal } from "./journal/memory.ts";
 export { sleepersInFolder } from "./sleepers-shown.ts";
 export { stateRefusal } from "./journal/state-limit.ts";

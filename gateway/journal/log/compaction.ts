@@ -105,6 +105,7 @@ export class Compaction {
   /** Makes a missing reserve, in the background. A disk without room for it has no reserve. */
   keepReserve(): void {
     const { limits, disk, onSize } = this.#options;
+    if (disk.growsFreely === true) return;
     this.#reserving ??= (async () => {
       if ((await disk.list()).includes(nameOfReserve)) return;
       const temporary = `${nameOfReserve}.tmp`;

@@ -23,6 +23,8 @@ export interface DiskFile {
 }
 
 export interface Disk {
+  /** Growing a file costs no more than writing over it, and zeros are not worth their room: nothing is made ahead, nothing reserved. */
+  readonly growsFreely?: true;
   /** Names of all files. */
   list(): Promise<string[]>;
   /** Free space, in bytes. */

@@ -30,7 +30,7 @@ export class NextSegment {
 
   /** Begins to make it, where it is not there and not being made. */
   make(): void {
-    if (this.#ready || this.#over) return;
+    if (this.#ready || this.#over || this.#disk.growsFreely === true) return;
     this.#making ??= this.#make().finally(() => (this.#making = undefined));
   }
 

@@ -25,6 +25,21 @@ type NameChange =
   | { readonly unset: string }
   | { readonly unset: string; readonly set: string; readonly inode: Inode };
 
+/** Where a simulated journal is, over several lives of its process. */
+export interface SimulatedStore {
+  readonly faults: Faults;
+  /** Calls made so far; each is a place to crash at. */
+  readonly calls: number;
+  /** Segments made ahead that were put to use. */
+  readonly ahead: number;
+  /** The call with this number never returns, nor does any after it in this life; `crashed` is called in that moment. */
+  crashAt(call: number, crashed: () => void): void;
+  /** The life after a crash. Calls of the previous life never return. */
+  restart(powerLost: boolean): void;
+  /** The files as a process that starts now sees them: when that process is over, its calls never return. */
+  mount(): Disk & { readonly deadLetterFs: DeadLetterFs };
+}
+
 export interface Faults {
   /** Writes and new files fail with ENOSPC, one time out of so many; 0 for never, 1 for always. */
   full: number;
@@ -53,7 +68,7 @@ function synced(file: DiskFile): DiskFile {
   return { ...file, write };
 }
 
-export class SimulatedDisk {
+export class SimulatedDisk implements SimulatedStore {
   readonly faults: Faults = { full: 0, broken: 0, readOnly: false };
   readonly #random: Prng;
   #names = new Map<string, Inode>();
@@ -62,22 +77,18 @@ export class SimulatedDisk {
   #crashAt = Infinity;
   #onCrash: () => void = () => undefined;
   #life = 0;
-  /** Calls made so far; each is a place to crash at. */
   calls = 0;
-  /** Segments made ahead that were put to use. */
   ahead = 0;
 
   constructor(random: Prng) {
     this.#random = random;
   }
 
-  /** The call with this number never returns, nor does any after it in this life; `crashed` is called in that moment. */
   crashAt(call: number, crashed: () => void): void {
     this.#crashAt = call;
     this.#onCrash = crashed;
   }
 
-  /** The life after a crash. Calls of the previous life never return. */
   restart(powerLost: boolean): void {
     this.#life += 1;
     this.#crashAt = Infinity;
@@ -148,7 +159,6 @@ export class SimulatedDisk {
     }
   }
 
-  /** The disk as a process that starts now sees it: when that process is over, its calls never return. */
   mount(): Disk & { readonly deadLetterFs: DeadLetterFs } {
     const life = this.#life;
     const disk: Disk = {
@@ -195,28 +205,11 @@ export class SimulatedDisk {
         this.#changes = this.#changes.filter((change) => !changes.includes(change));
       },
     };
-    return { ...disk, deadLetterFs: this.#deadLetterFs(life, disk) };
-  }
-
-  #deadLetterFs(life: number, disk: Disk): DeadLetterFs {
-    const open: DeadLetterFs["open"] = async (path, flags) => {
-      if (flags === "r") return { writeFile: async () => undefined, datasync: () => disk.syncNames(), close: async () => undefined };
-      const file = await disk.create(path);
-      const writeFile = (data: Uint8Array | string): Promise<void> => file.write(Buffer.from(data as string), 0);
-      return { writeFile, datasync: () => file.sync(), close: () => file.close() };
+    const names = async (): Promise<string[]> => {
+      await this.#call(life, "read");
+      return [...this.#names.keys()];
     };
-    return {
-      mkdir: async () => undefined,
-      open,
-      rename: (from, to) => disk.rename(from, to),
-      readdir: async (path) => {
-        await this.#call(life, "read");
-        const below = [...this.#names.keys()].filter((name) => name.startsWith(`${path}/`)).map((name) => name.slice(path.length + 1));
-        return [...new Set(below.map((name) => name.split("/")[0] ?? ""))];
-      },
-      readFile: async (path) => Buffer.from(this.#inode(path).cached),
-      rm: (path) => disk.remove(path),
-    };
+    return { ...disk, deadLetterFs: lettersOn(disk, names, async (path) => this.#inode(path).cached) };
   }
 
   /** Bytes of a file as they are now, to be damaged by a test. */
@@ -267,4 +260,25 @@ export class SimulatedDisk {
       close: async () => undefined,
     };
   }
+}
+
+/** A folder of dead letters among the files of a disk. `names` gives those that `list` leaves out as well. */
+export function lettersOn(disk: Disk, names: () => Promise<string[]>, read: (path: string) => Promise<Uint8Array>): DeadLetterFs {
+  const open: DeadLetterFs["open"] = async (path, flags) => {
+    if (flags === "r") return { writeFile: async () => undefined, datasync: () => disk.syncNames(), close: async () => undefined };
+    const file = await disk.create(path);
+    const writeFile = (data: Uint8Array | string): Promise<void> => file.write(Buffer.from(data as string), 0);
+    return { writeFile, datasync: () => file.sync(), close: () => file.close() };
+  };
+  return {
+    mkdir: async () => undefined,
+    open,
+    rename: (from, to) => disk.rename(from, to),
+    readdir: async (path) => {
+      const below = (await names()).filter((name) => name.startsWith(`${path}/`)).map((name) => name.slice(path.length + 1));
+      return [...new Set(below.map((name) => name.split("/")[0] ?? ""))];
+    },
+    readFile: async (path) => Buffer.from(await read(path)),
+    rm: (path) => disk.remove(path),
+  };
 }

@@ -8,7 +8,7 @@ import type { Lease } from "../journal.ts";
 import type { LogLimits } from "../log/limits.ts";
 import { LogJournal } from "../log/log-journal.ts";
 import { SimulatedClock } from "./simulated-clock.ts";
-import { SimulatedDisk } from "./simulated-disk.ts";
+import { SimulatedDisk, type SimulatedStore } from "./simulated-disk.ts";
 import { messageOf, outlets, SimulatedLife, stateKeys } from "./simulated-life.ts";
 import { sleepFlow, SleepWorld } from "./simulated-sleep.ts";
 import { check, Violation, World } from "./simulated-world.ts";
@@ -73,11 +73,13 @@ export interface ScheduleOptions {
   /** Crash the first life at this call of the disk; absent: where the seed says. */
   readonly crashAt?: number | undefined;
   readonly lives?: number | undefined;
+  /** Absent: a disk. */
+  readonly store?: ((random: Prng) => SimulatedStore) | undefined;
 }
 
 export async function runSchedule(seed: number, options: ScheduleOptions = {}): Promise<ScheduleResult> {
   try {
-    return await new Schedule(seed).run(options);
+    return await new Schedule(seed, options.store).run(options);
   } catch (error) {
     if (error instanceof Error)
       error.message = `seed ${seed}${options.crashAt === undefined ? "" : `, crash at call ${options.crashAt}`}: ${error.message}`;
@@ -92,7 +94,7 @@ class Schedule {
   readonly #random: Prng;
   readonly #world = new World();
   readonly #sleep = new SleepWorld();
-  readonly #disk: SimulatedDisk;
+  readonly #disk: SimulatedStore;
   #clock = new SimulatedClock(1_000);
   #journal!: LogJournal;
   #letters!: DeadLetters;
@@ -100,9 +102,9 @@ class Schedule {
   #faulty = false;
   readonly #result = noResult();
 
-  constructor(seed: number) {
+  constructor(seed: number, store: (random: Prng) => SimulatedStore = (random) => new SimulatedDisk(random)) {
     this.#random = prng(seed);
-    this.#disk = new SimulatedDisk(prng(seed ^ 0x5bd1_e995));
+    this.#disk = store(prng(seed ^ 0x5bd1_e995));
   }
 
   async run({ crashAt, lives = 3 }: ScheduleOptions): Promise<ScheduleResult> {
