@@ -6,3 +6,4 @@ export { type Forwarding, type ForwardingHost, type ForwardingOptions, natsWire,
 export { connectCluster } from "./connection.ts";
 export { nodeName } from "./node-name.ts";
 export { openReplicatedDisk, type OpenReplicatedDiskOptions, type ReplicatedDisk, replicatedLimits } from "./log/mod.ts";
+export { openDeadLetters, type OpenDeadLettersOptions } from "./letters/mod.ts";

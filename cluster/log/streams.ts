@@ -23,17 +23,28 @@ export function prefixOfPartition(cluster: string, partition: number): string {
   return `mayfly.${cluster}.${numbered(partition)}`;
 }
 
+export function streamOfLetters(cluster: string): string {
+  return `MAYFLY_${cluster}_LETTERS`;
+}
+
+/** Subjects of dead letters begin with this and a dot. */
+export function prefixOfLetters(cluster: string): string {
+  return `mayfly.${cluster}.letters`;
+}
+
 export interface WantedStream {
   readonly name: string;
   /** Subjects begin with this and a dot. */
   readonly prefix: string;
   readonly replicas: number;
+  /** Messages of a subject that are kept; absent: all. */
+  readonly perSubject?: number | undefined;
 }
 
 const nameInUse = 10058;
 
-/** All that the fence and the log rely on. */
-function configOf({ name, prefix, replicas }: WantedStream) {
+/** All that a log's fence, and what is written once, rely on. */
+function configOf({ name, prefix, replicas, perSubject = -1 }: WantedStream) {
   return {
     name,
     subjects: [`${prefix}.>`],
@@ -43,7 +54,7 @@ function configOf({ name, prefix, replicas }: WantedStream) {
     num_replicas: replicas,
     max_age: 0,
     max_msgs: -1,
-    max_msgs_per_subject: -1,
+    max_msgs_per_subject: perSubject,
     allow_direct: false,
     deny_delete: true,
     deny_purge: false,
@@ -70,7 +81,7 @@ export async function ensureStream(manager: JetStreamManager, wanted: WantedStre
   if (differences.length > 0)
     throw new CodedError(
       "MF_CLUSTER_STREAM",
-      `stream ${wanted.name} can't hold a journal: ${differences.join("; ")}; change it back, or remove the stream if it is empty`,
+      `stream ${wanted.name} can't be used: ${differences.join("; ")}; change it back, or remove the stream if it is empty`,
     );
 }
 

@@ -266,10 +266,9 @@ export class DeadLetters {
 
   async #names(flow: string): Promise<string[]> {
     const entries = await this.#entries(join(this.#dir, flow));
-    return entries
-      .filter((entry) => entry.endsWith(".json"))
-      .map((entry) => entry.slice(0, -".json".length))
-      .sort();
+    const names = entries.filter((entry) => entry.endsWith(".json")).map((entry) => entry.slice(0, -".json".length));
+    if (this.#counts.has(flow)) this.#counts.set(flow, names.length); // other nodes write letters too
+    return names.sort();
   }
 
   async #meta(id: string): Promise<DeadLetter | undefined> {
