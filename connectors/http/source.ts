@@ -42,17 +42,35 @@ import { isStructured, parseCloudEvent } from "../shared/cloudevents/read.ts";
 const droppedHeaders = new Set(["content-length", "content-encoding", "content-type", ...connectionHeaders]);
 
 const controls = /[\u0000-\u001f\u007f]/;
-/** A request with all that its route says of it. */
-interface Exchange {
+
+/** A request, and where its route leads. */
+interface Routed {
   /** The contract's operation; undefined without one. */
   readonly operation: OperationCheck | undefined;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly parameters: Readonly<Record<string, string | undefined>>;
   readonly query: string;
+}
+
+/** One object for each request, filled as it goes on. A spread of it would do, but V8 gives each a hidden class of its own, in the old generation. */
+class Exchange implements Routed {
+  readonly operation: Routed["operation"];
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly parameters: Routed["parameters"];
+  readonly query: string;
   /** The caller whose credentials were right; undefined where a signature of the body has still to be checked. */
-  readonly known: AuthenticatedCaller | undefined;
-  readonly caller: Caller;
+  known: AuthenticatedCaller | undefined = undefined;
+  caller: Caller | undefined = undefined;
+
+  constructor({ operation, request, response, parameters, query }: Routed) {
+    this.operation = operation;
+    this.request = request;
+    this.response = response;
+    this.parameters = parameters;
+    this.query = query;
+  }
 }
 
 const anyone: AuthenticatedCaller = { credentials: "", name: undefined };
@@ -111,32 +129,39 @@ class HttpSource implements Source {
   }
 
   #handler(operation: OperationCheck | undefined): RouteHandler {
-    return (request, response, parameters, query) => this.#handle({ operation, request, response, parameters, query });
+    return (request, response, parameters, query) => this.#handle(new Exchange({ operation, request, response, parameters, query }));
   }
 
-  #handle(exchange: Omit<Exchange, "known" | "caller">): void {
+  #handle(exchange: Exchange): void {
     const { request, response } = exchange;
     if (this.#allowed?.has(this.#context.http.addressOf(request)) === false) return refuse(request, response, addressDenied);
     const authentication = this.#authentication;
     const certificate = authentication?.asksForCertificate === true ? clientCertificate(request, this.#context.clock.now()) : undefined;
     const known = authentication === undefined ? anyone : authentication.byHeaders(request.headers, certificate);
-    if (known === undefined || !("status" in known)) return this.#admit({ ...exchange, known, caller: this.#entered(response) });
+    if (known === undefined || !("status" in known)) {
+      exchange.known = known;
+      this.#enters(exchange);
+      return this.#admit(exchange);
+    }
     const token = authentication?.tokenOf(request.headers);
     if (token === undefined || authentication === undefined) return refuse(request, response, known);
-    const caller = this.#entered(response);
+    this.#enters(exchange);
     authentication
       .byToken(token, this.#context.clock.now())
       .then((found) => {
-        if ("status" in found) refuse(request, response, found);
-        else if (!response.destroyed) this.#admit({ ...exchange, known: found, caller });
+        if ("status" in found) return refuse(request, response, found);
+        exchange.known = found;
+        if (!response.destroyed) this.#admit(exchange);
       })
       .catch((error: unknown) => this.#failed(exchange, error));
   }
 
   /** Counts the request until its response is closed: `stop` waits for it. */
-  #entered(response: ServerResponse): Caller {
-    this.#open += 1;
+  #enters(exchange: Exchange): void {
+    const { response } = exchange;
     const caller: Caller = { left: false, onLeave: undefined };
+    exchange.caller = caller;
+    this.#open += 1;
     response.on("close", () => {
       this.#open -= 1;
       if (this.#open === 0) this.#idle?.();
@@ -144,7 +169,6 @@ class HttpSource implements Source {
       caller.left = true;
       caller.onLeave?.();
     });
-    return caller;
   }
 
   /** The caller's credentials are right, or its body must be seen first. */
@@ -206,7 +230,7 @@ class HttpSource implements Source {
     if ("status" in known) return sendProblem(response, known);
     if (exchange.known === undefined && !this.#allows(request, response, known)) return;
     const added = exchange.operation?.request({ ...exchange, headers: request.headers, body, isStored: storedBody !== undefined }) ?? {};
-    const plain = isProblem(added) ? added : this.#message({ ...exchange, known }, added, body, storedBody);
+    const plain = isProblem(added) ? added : this.#message(exchange, known, { added, body, storedBody });
     const message = this.#config.cloudevents && !isProblem(plain) ? unwrapped(plain) : plain;
     if (isProblem(message)) {
       storedBody?.release();
@@ -262,10 +286,9 @@ class HttpSource implements Source {
   }
 
   #message(
-    { request, parameters, query, known, caller, operation }: Exchange & { readonly known: AuthenticatedCaller },
-    added: Headers,
-    body: Uint8Array,
-    storedBody: StagedBody | undefined,
+    { request, parameters, query, caller, operation }: Exchange,
+    known: AuthenticatedCaller,
+    { added, body, storedBody }: { readonly added: Headers; readonly body: Uint8Array; readonly storedBody: StagedBody | undefined },
   ): Incoming | Problem {
     const headers: HeadersDraft = {};
     const given = request.headers;

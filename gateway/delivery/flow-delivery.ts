@@ -376,7 +376,8 @@ export class FlowDelivery implements Entrance {
     const { caller } = incoming;
     if (caller !== undefined) {
       if (caller.left) return this.#callerLeft(work);
-      caller.onLeave = () => this.#callerLeft(work);
+      const left = (): void => this.#callerLeft(work); // V8 makes a function that is assigned to a property at once in the old generation
+      caller.onLeave = left;
     }
     this.#queue.push(work);
   }
@@ -417,8 +418,6 @@ export class FlowDelivery implements Entrance {
     }
     const attempt = new MessageAttempt(this.#attempts, chosenFlow(this.#flow, work.message), work);
     work.running = attempt;
-    const { caller } = work.incoming;
-    if (caller !== undefined) caller.onLeave = () => this.#callerLeft(work);
     if (key === undefined) attempt.start(undefined);
     else void this.#startWithState(attempt, flow, key);
   }

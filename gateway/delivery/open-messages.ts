@@ -2,10 +2,11 @@
 import { accountOf, type GatewayMemory } from "../contract/memory.ts";
 import type { Lease, Sequence } from "../journal/journal.ts";
 import type { Totals } from "./admission/admission.ts";
+import { Chain } from "./chain.ts";
 import type { Work } from "./work.ts";
 
 export class OpenMessages {
-  readonly #works = new Set<Work>();
+  readonly #works = new Chain<Work>();
   /** Messages with a dedup id, by sequence, for duplicates that come meanwhile. */
   readonly #holders = new Map<Sequence, Work>();
   readonly #totals: Totals;
@@ -22,7 +23,7 @@ export class OpenMessages {
 
   /** A copy: messages may end while they are gone through. */
   all(): readonly Work[] {
-    return [...this.#works];
+    return this.#works.all();
   }
 
   holderOf(sequence: Sequence): Work | undefined {
@@ -45,7 +46,7 @@ export class OpenMessages {
   }
 
   remove(work: Work): void {
-    this.#works.delete(work);
+    this.#works.remove(work);
     this.#totals.pending -= 1;
     accountOf(this.#memory, work.heldBytes).give(work.heldBytes);
     this.releaseReply(work);

@@ -4,6 +4,7 @@ import { gatewayLimits } from "../contract/limits.ts";
 import type { Failure, Incoming, Outcome } from "../contract/message.ts";
 import type { Sleeper } from "../contract/sleep.ts";
 import type { AttemptRecord, Lease, NewMessage } from "../journal/journal.ts";
+import type { Linked } from "./chain.ts";
 
 /**
  *   new ──▶ queued ──▶ running ──▶ settling ──▶ ended
@@ -31,7 +32,7 @@ export interface RunningAttempt {
   cancel(failure: Failure, reason: string): void;
 }
 
-export class Work {
+export class Work implements Linked<Work> {
   readonly incoming: Incoming;
   readonly message: NewMessage;
   /** When the gateway had it first, by the monotonic clock; of an earlier process as far as dates tell. */
@@ -63,6 +64,9 @@ export class Work {
   followers: ((outcome: Outcome) => void)[] | undefined;
   /** Cancels a resting message's timer. */
   wakeUp: (() => void) | undefined;
+  /** Of the messages in hand, before and after this one. */
+  older: Work | undefined = undefined;
+  newer: Work | undefined = undefined;
   #state: WorkState = "new";
 
   /** `sleeper`: of a message that was asleep. */

@@ -6,6 +6,7 @@ import { encodeEvent, encodeEventInto, type Event, type MachineErrorCode } from 
 import type { FairJob } from "../fair-queue.ts";
 import { noResult, type OwnedMachine, type StepResult } from "../machine.ts";
 import type { MonitorMemory } from "../monitor.ts";
+import { Ahead } from "./ahead.ts";
 import { embeddedLimits } from "./limits.ts";
 import type { PageStore } from "./page-store.ts";
 import { StepWatch } from "./step-watch.ts";
@@ -26,8 +27,6 @@ import {
 } from "./wire.ts";
 import { type TaughtImage, WorkerPort } from "./worker-port.ts";
 
-/** Sums of estimates below this are rounding errors. */
-const negligibleMs = 1e-6;
 /** Effects up to this long are copied byte by byte. */
 const shortBytes = 256;
 
@@ -122,7 +121,7 @@ export class PoolWorker {
   readonly startedMs: number = performance.now();
   /** The likely duration of the steps in its slots, in milliseconds; and of each line. */
   aheadMs = 0;
-  readonly #ahead = new Map<Line, number>();
+  readonly #ahead = new Ahead<Line>();
   readonly #owner: WorkerOwner;
 
   /** Throws when there is no thread to be had. */
@@ -152,14 +151,12 @@ export class PoolWorker {
 
   /** The likely duration of a line's steps in its slots, in milliseconds. */
   aheadOf(line: Line): number {
-    return this.#ahead.get(line) ?? 0;
+    return this.#ahead.of(line);
   }
 
   #addAhead({ line }: Job, ms: number): void {
-    const sum = this.aheadOf(line) + ms;
-    if (sum > negligibleMs) this.#ahead.set(line, sum);
-    else this.#ahead.delete(line);
-    this.aheadMs = this.#ahead.size === 0 ? 0 : this.aheadMs + ms;
+    this.#ahead.add(line, ms);
+    this.aheadMs = this.#ahead.isEmpty ? 0 : this.aheadMs + ms;
   }
 
   /** True if it must ring when it has an answer. */
