@@ -7,3 +7,4 @@ export { connectCluster } from "./connection.ts";
 export { nodeName } from "./node-name.ts";
 export { openReplicatedDisk, type OpenReplicatedDiskOptions, type ReplicatedDisk, replicatedLimits } from "./log/mod.ts";
 export { openDeadLetters, type OpenDeadLettersOptions } from "./letters/mod.ts";
+export { openStreamStore, Ownership, type OwnershipOptions, type ShownNode, type StoreOptions } from "./ownership/mod.ts";

@@ -32,9 +32,6 @@ type Tried<T> = { readonly outcome: T } | { readonly again: true; readonly mayHa
 
 interface Waiting {
   readonly untilMs: number;
-  /** One more try if nothing was run, or tries until the patience ends. */
-  readonly patient: boolean;
-  tries: number;
   try(): Promise<boolean>;
   giveUp(): void;
 }
@@ -117,8 +114,6 @@ export class Forwarder {
     return new Promise((tell) => {
       const waiting: Waiting = {
         untilMs: clock.monotonicMs() + patienceMs,
-        patient,
-        tries: 0,
         try: async () => {
           const tried = await this.#try(partition, what);
           if ("outcome" in tried) {
@@ -150,10 +145,9 @@ export class Forwarder {
   #send(partition: Partition, lane: Lane, number: number, waiting: Waiting): void {
     lane.underWay += 1;
     lane.owner = this.#ports.ownerOf(partition);
-    waiting.tries += 1;
     void waiting.try().then((told) => {
       lane.underWay -= 1;
-      const isOver = told || this.#closed || (!waiting.patient && waiting.tries > 1);
+      const isOver = told || this.#closed;
       if (!told && isOver) waiting.giveUp();
       if (!isOver) this.#turn(partition, lane, number, waiting);
       else if (lane.underWay === 0 && lane.turned.size > 0) this.#lookAgain(partition, lane);

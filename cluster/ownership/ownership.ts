@@ -1,0 +1,346 @@
+/**
+ * Who owns which partition: what this node takes, keeps, gives away and has lost.
+ *
+ *                    claimed (compare and set)        gain
+ *     nobody's ───────────────▶ gaining ─────────────────────▶ owned ──target is another, or stopping──▶ resting ──▶ nobody's
+ *        ▲                         │ gain rejects                │                                           │
+ *        └─────────────────────────┴───────── lost: another has it, or no beat was kept for a while ◀────────┘
+ *
+ * A node's beat is a write of its own key at an interval. A node whose beat has not changed for a lease, by the clock of who looks, is taken
+ * for gone, and others take its partitions. No clocks are compared. A node whose beats are not kept steps down by itself before that. All of
+ * this is for liveness alone: what makes a deposed owner harmless is the fence of the partition's log.
+ */
+import { type Clock, CodedError, isCoded } from "#base";
+import type { Logger, Partition } from "#gateway";
+import { assign } from "./assignment.ts";
+import { encodeEntry, type NodeEntry, nodeKey, type PartitionEntry, partitionKey } from "./entries.ts";
+import { ownershipLimits, type OwnershipLimits } from "./limits.ts";
+import type { Store } from "./store.ts";
+import { View } from "./view.ts";
+
+export interface OwnershipOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Name of this node. */
+  readonly node: string;
+  /** Of this process, unique. */
+  readonly life: string;
+  readonly partitions: number;
+  readonly version: string;
+  readonly limits?: OwnershipLimits;
+  /** Takes it up. Rejects when that fails: it is given back, for this node or another to try again. */
+  gain(partition: Partition): Promise<void>;
+  /** Ends what is under way, within `mostMs`, and closes it. Never rejects. */
+  rest(partition: Partition, mostMs: number): Promise<void>;
+  /** Another may have it: nothing of it goes on. Also called for one that was being gained or rested. */
+  lost(partition: Partition): void;
+}
+
+/** A node as `mayfly cluster status` shows it. */
+export interface ShownNode {
+  readonly name: string;
+  readonly life: string;
+  readonly sinceMs: number;
+  readonly version: string;
+  readonly address: string;
+  readonly state: "up" | "draining";
+  readonly partitions: number;
+}
+
+interface Own {
+  state: "gaining" | "owned" | "resting";
+  revision: number;
+  /** Its gain, or its end. */
+  work: Promise<void>;
+}
+
+export class Ownership {
+  readonly #options: OwnershipOptions;
+  readonly #limits: OwnershipLimits;
+  readonly #view: View;
+  readonly #own = new Map<number, Own>();
+  /** Partitions that could not be taken up, and when to try again. */
+  readonly #againMs = new Map<number, number>();
+  #address = "";
+  #state: NodeEntry["state"] = "up";
+  #sinceMs = 0;
+  #startedMs = 0;
+  #beat = 0;
+  #beating = false;
+  /** When the last beat that was kept was sent, and when one was sent at all. */
+  #keptMs = 0;
+  #sentMs = Number.NEGATIVE_INFINITY;
+  /** When this node last saw a beat of its own among the changes: others would have been seen, too. */
+  #echoMs = Number.NEGATIVE_INFINITY;
+  #claiming = 0;
+  #cancelTick: (() => void) | undefined;
+  #endWatch: (() => void) | undefined;
+  #ended = false;
+
+  constructor(options: OwnershipOptions) {
+    this.#options = options;
+    this.#limits = options.limits ?? ownershipLimits;
+    this.#view = new View(options.partitions);
+  }
+
+  /** `address`: of this node's HTTP server, to be shown. Rejects with MF_CLUSTER_NODE_TAKEN when a process of this name is there. */
+  async start(address: string): Promise<void> {
+    const { store, clock } = this.#options;
+    this.#address = address;
+    this.#sinceMs = clock.now();
+    this.#endWatch = await store.watch((key, value, revision) => this.#saw(key, value, revision));
+    await this.#takeName();
+    this.#startedMs = clock.monotonicMs();
+    this.#keptMs = this.#startedMs;
+    this.#tick();
+  }
+
+  /** The node to hand messages of a partition to; undefined while nobody takes them. */
+  ownerOf(partition: Partition): string | undefined {
+    if (this.#own.has(partition)) return this.isOwned(partition) ? this.#options.node : undefined;
+    const { entry } = this.#view.partition(partition);
+    if (entry?.owner === undefined || entry.resting || entry.owner === this.#options.node) return undefined;
+    return this.#view.node(entry.owner)?.life === entry.life ? entry.owner : undefined;
+  }
+
+  /** Gained, and not being given away. */
+  isOwned(partition: Partition): boolean {
+    return this.#own.get(partition)?.state === "owned";
+  }
+
+  /** Gained partitions, in order. */
+  get owned(): readonly Partition[] {
+    return [...this.#own]
+      .filter(([, { state }]) => state === "owned")
+      .map(([partition]) => partition as Partition)
+      .sort((a, b) => a - b);
+  }
+
+  get state(): NodeEntry["state"] {
+    return this.#state;
+  }
+
+  /** Nodes that beat, by name; this one is among them once it has begun. */
+  nodes(): readonly ShownNode[] {
+    return this.#live().map(([name, { life, sinceMs, version, address, state }]) => {
+      const partitions = this.#view.countOf(name, life);
+      return { name, life, sinceMs, version, address, state: state === "up" ? "up" : "draining", partitions };
+    });
+  }
+
+  /** The owner of each partition as this node sees it, also while it rests; undefined: nobody. */
+  owners(): readonly (string | undefined)[] {
+    return this.#present();
+  }
+
+  /** This node gives its partitions away, one after the other, and takes no others, as long as it runs. */
+  drain(): void {
+    if (this.#state === "up") this.#state = "draining";
+    this.#sentMs = Number.NEGATIVE_INFINITY; // the next tick tells it
+  }
+
+  /** The partition's journal was taken over by another: nothing is told to `lost`. */
+  forget(partition: Partition): void {
+    this.#own.delete(partition);
+  }
+
+  /** Gives up everything, several at once, and leaves. Never rejects. */
+  async stop(): Promise<void> {
+    this.#state = "draining";
+    const queue = [...this.#own.entries()];
+    const worker = async (): Promise<void> => {
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+        await next[1].work;
+        await this.#giveUp(next[0] as Partition);
+      }
+    };
+    await Promise.all(Array.from({ length: this.#limits.restsAtStop }, worker));
+    this.#ended = true;
+    this.#cancelTick?.();
+    this.#state = "gone";
+    await this.#putBeat().catch(() => undefined);
+    this.#endWatch?.();
+  }
+
+  #live(): [string, NodeEntry][] {
+    return this.#view.live(this.#options.node, this.#options.life, this.#options.clock.monotonicMs(), this.#limits.leaseMs);
+  }
+
+  /** The owner of each partition, if it beats. */
+  #present(): (string | undefined)[] {
+    const live = new Map(this.#live());
+    return Array.from({ length: this.#options.partitions }, (_, partition) => {
+      const { entry } = this.#view.partition(partition);
+      return entry?.owner !== undefined && live.get(entry.owner)?.life === entry.life ? entry.owner : undefined;
+    });
+  }
+
+  #saw(key: string, value: Uint8Array, revision: number): void {
+    const { clock, node, life } = this.#options;
+    if (key === nodeKey(node)) this.#echoMs = clock.monotonicMs();
+    const seen = this.#view.saw(key, value, revision, clock.monotonicMs());
+    if (seen === undefined) return;
+    const own = this.#own.get(seen);
+    if (own === undefined) return;
+    const { entry } = this.#view.partition(seen);
+    if (entry?.life === life) own.revision = Math.max(own.revision, revision);
+    else if (revision > own.revision) this.#lose(seen as Partition, "another node has taken it");
+  }
+
+  /** Waits for the beats of another process of this name, if the last one did not leave. */
+  async #takeName(): Promise<void> {
+    const { clock, node } = this.#options;
+    const pause = (ms: number): Promise<void> => new Promise((resolve) => clock.after(ms, resolve));
+    const entry = this.#view.node(node);
+    if (entry === undefined || entry.state === "gone") return;
+    await pause(this.#limits.lastBeatMs);
+    const before = this.#view.nodeRevision(node);
+    await pause(this.#limits.nameMs);
+    if (this.#view.nodeRevision(node) !== before && this.#view.node(node)?.state !== "gone") {
+      this.#endWatch?.();
+      throw new CodedError(
+        "MF_CLUSTER_NODE_TAKEN",
+        `another node of the cluster is called ${node}: set cluster.node, or MAYFLY_NODE, to another name`,
+      );
+    }
+  }
+
+  #tick(): void {
+    const { clock } = this.#options;
+    const nowMs = clock.monotonicMs();
+    if (this.#ended) return;
+    this.#cancelTick = clock.after(this.#limits.tickMs, () => this.#tick());
+    if (nowMs - this.#sentMs >= this.#limits.beatMs && !this.#beating) this.#sendBeat(nowMs);
+    if (nowMs - this.#keptMs > this.#limits.stepDownMs) return this.#stepDown();
+    if (nowMs - this.#echoMs > this.#limits.freshMs) return this.#view.renew(nowMs);
+    if (nowMs - this.#startedMs < this.#limits.settleMs) return;
+    this.#act(nowMs);
+  }
+
+  #sendBeat(nowMs: number): void {
+    this.#sentMs = nowMs;
+    this.#beating = true;
+    this.#putBeat().then(
+      (isKept) => {
+        this.#beating = false;
+        if (isKept) this.#keptMs = Math.max(this.#keptMs, nowMs);
+      },
+      () => {
+        this.#beating = false; // it may have been kept: the view tells
+      },
+    );
+  }
+
+  async #putBeat(): Promise<boolean> {
+    const { store, node, life, version } = this.#options;
+    const entry: NodeEntry = { life, sinceMs: this.#sinceMs, version, address: this.#address, state: this.#state, beat: ++this.#beat };
+    const revision = await store.put(nodeKey(node), encodeEntry(entry), this.#view.nodeRevision(node));
+    if (revision === undefined) return this.#view.node(node)?.life === life; // a retry of one that was kept
+    this.#view.saw(nodeKey(node), encodeEntry(entry), revision, this.#options.clock.monotonicMs());
+    return true;
+  }
+
+  #stepDown(): void {
+    if (this.#own.size === 0) return;
+    this.#options.logger.error(
+      { code: "MF_CLUSTER_STEP_DOWN", partitions: this.#own.size },
+      "the NATS servers have not kept this node's beats: it gives up its partitions until they do",
+    );
+    for (const partition of [...this.#own.keys()]) this.#lose(partition as Partition, undefined);
+  }
+
+  #lose(partition: Partition, why: string | undefined): void {
+    if (!this.#own.delete(partition)) return;
+    if (why !== undefined) this.#options.logger.warn({ code: "MF_PARTITION_LOST", partition }, `a partition was lost: ${why}`);
+    this.#options.lost(partition);
+  }
+
+  /** Takes what is this node's by the assignment, and gives away what is not. */
+  #act(nowMs: number): void {
+    const { node } = this.#options;
+    const nodes = this.#live().filter(([, { state }]) => state === "up");
+    const present = this.#present();
+    const target = assign(
+      nodes.map(([name]) => name),
+      present,
+    );
+    for (const [partition, owner] of target.entries()) {
+      if (this.#claiming >= this.#limits.gainsAtOnce) break;
+      const isFree = present[partition] === undefined || present[partition] === node;
+      const isDue = (this.#againMs.get(partition) ?? 0) <= nowMs;
+      if (!isDue || this.#own.has(partition)) continue;
+      if (owner === node && isFree && this.#state === "up") this.#claim(partition as Partition);
+      else if (present[partition] === node) this.#disown(partition as Partition, nowMs);
+    }
+    if (this.#ended || [...this.#own.values()].some(({ state }) => state === "resting")) return;
+    const away = [...this.#own].find(([partition, { state }]) => state === "owned" && target[partition] !== node && nodes.length > 0);
+    if (away !== undefined) void this.#giveUp(away[0] as Partition);
+  }
+
+  #claim(partition: Partition): void {
+    const own: Own = { state: "gaining", revision: this.#view.partition(partition).revision, work: Promise.resolve() };
+    this.#own.set(partition, own);
+    own.work = this.#gain(partition, own);
+  }
+
+  /** It is this node's by name only: giving it up was not kept. */
+  #disown(partition: Partition, nowMs: number): void {
+    const { revision } = this.#view.partition(partition);
+    this.#againMs.set(partition, nowMs + this.#limits.gainAgainMs);
+    void this.#release(partition, { state: "resting", revision, work: Promise.resolve() });
+  }
+
+  async #gain(partition: Partition, own: Own): Promise<void> {
+    const { clock, gain, logger } = this.#options;
+    this.#claiming += 1;
+    try {
+      const isClaimed = await this.#put(partition, own, { owner: this.#options.node, life: this.#options.life, resting: false });
+      if (!isClaimed) return void (this.#own.get(partition) === own && this.#own.delete(partition));
+      await gain(partition);
+      if (this.#own.get(partition) !== own) return this.#options.lost(partition);
+      own.state = "owned";
+      this.#againMs.delete(partition);
+      logger.debug({ partition }, "a partition was taken up");
+    } catch (error) {
+      this.#againMs.set(partition, clock.monotonicMs() + this.#limits.gainAgainMs);
+      if (this.#own.get(partition) !== own) return;
+      logger.warn({ partition, code: isCoded(error) ? error.code : undefined, error: String(error) }, "a partition could not be taken up");
+      await this.#release(partition, own);
+    } finally {
+      this.#claiming -= 1;
+    }
+  }
+
+  /** Says that it takes nothing for it any more, ends what is under way, and leaves it to others. */
+  #giveUp(partition: Partition): Promise<void> {
+    const own = this.#own.get(partition);
+    if (own?.state === "owned") {
+      own.state = "resting";
+      own.work = this.#rest(partition, own);
+    }
+    return own?.work ?? Promise.resolve();
+  }
+
+  async #rest(partition: Partition, own: Own): Promise<void> {
+    const { node, life } = this.#options;
+    await this.#put(partition, own, { owner: node, life, resting: true }).catch(() => false); // told only so that others wait
+    if (this.#own.get(partition) !== own) return;
+    await this.#options.rest(partition, this.#limits.restMs);
+    if (this.#own.get(partition) === own) await this.#release(partition, own);
+  }
+
+  async #release(partition: Partition, own: Own): Promise<void> {
+    await this.#put(partition, own, { owner: undefined, life: this.#options.life, resting: false }).catch(() => false);
+    if (this.#own.get(partition) === own) this.#own.delete(partition);
+  }
+
+  async #put(partition: Partition, own: Own, entry: PartitionEntry): Promise<boolean> {
+    const key = partitionKey(partition);
+    const revision = await this.#options.store.put(key, encodeEntry(entry), own.revision);
+    if (revision === undefined) return false;
+    own.revision = revision;
+    this.#view.saw(key, encodeEntry(entry), revision, this.#options.clock.monotonicMs());
+    return true;
+  }
+}

@@ -1,0 +1,193 @@
+/** The store in a JetStream stream that keeps the last message of each subject: `mayfly.CLUSTER.own.KEY` in MAYFLY_CLUSTER_own. */
+import {
+  DeliverPolicy,
+  DiscardPolicy,
+  jetstream,
+  JetStreamApiError,
+  type JetStreamClient,
+  type JetStreamManager,
+  jetstreamManager,
+  type JsMsg,
+  RetentionPolicy,
+  StorageType,
+} from "@nats-io/jetstream";
+import type { NatsConnection } from "@nats-io/transport-node";
+import { type Clock, CodedError } from "#base";
+import { ownershipLimits } from "./limits.ts";
+import type { Store } from "./store.ts";
+
+export interface StoreOptions {
+  readonly connection: NatsConnection;
+  /** Name of the cluster. */
+  readonly cluster: string;
+  readonly replicas: number;
+  /** Of the cluster: the number that the first node of all fixed. */
+  readonly partitions: number;
+  readonly clock: Clock;
+}
+
+/** "wrong last sequence", with the number and without. */
+const refusals: ReadonlySet<number> = new Set([10071, 10164]);
+const nameInUse = 10058;
+const noMessage = 10037;
+const partitionsKey = "meta.partitions";
+
+/** Makes the stream if it is missing. Rejects with MF_CLUSTER_PARTITIONS, and as the client does. */
+export async function openStreamStore(options: StoreOptions): Promise<Store> {
+  const { connection, cluster, replicas, partitions, clock } = options;
+  const manager = await jetstreamManager(connection, { timeout: ownershipLimits.writeMs, checkAPI: false });
+  const stream = `MAYFLY_${cluster}_own`;
+  const prefix = `mayfly.${cluster}.own.`;
+  await ensure(manager, stream, prefix, replicas);
+  const store = new StreamStore({ js: jetstream(connection, { timeout: ownershipLimits.writeMs }), manager, clock, stream, prefix });
+  await store.fix(partitions);
+  return store;
+}
+
+async function ensure(manager: JetStreamManager, name: string, prefix: string, replicas: number): Promise<void> {
+  const settings = { retention: RetentionPolicy.Limits, storage: StorageType.File, discard: DiscardPolicy.New } as const;
+  try {
+    await manager.streams.add({
+      ...{ name, subjects: [`${prefix}>`], ...settings, num_replicas: replicas, max_msgs_per_subject: 1, allow_direct: false },
+    });
+  } catch (error) {
+    if (!(error instanceof JetStreamApiError && error.code === nameInUse)) throw error;
+    const { config } = await manager.streams.info(name);
+    if (config.num_replicas !== replicas) await manager.streams.update(name, { num_replicas: replicas });
+  }
+}
+
+interface Parts {
+  readonly js: JetStreamClient;
+  readonly manager: JetStreamManager;
+  readonly clock: Clock;
+  readonly stream: string;
+  readonly prefix: string;
+}
+
+class StreamStore implements Store {
+  readonly #parts: Parts;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  async put(key: string, value: Uint8Array, expected: number): Promise<number | undefined> {
+    const { js, prefix, stream } = this.#parts;
+    try {
+      const { seq } = await js.publish(prefix + key, value, {
+        timeout: ownershipLimits.writeMs,
+        retries: 0,
+        expect: { streamName: stream, lastSubjectSequence: expected },
+      });
+      return seq;
+    } catch (error) {
+      if (error instanceof JetStreamApiError && refusals.has(error.code)) return undefined;
+      throw error;
+    }
+  }
+
+  /** The number of partitions, which the first node writes. */
+  async fix(partitions: number): Promise<void> {
+    if ((await this.put(partitionsKey, Buffer.from(String(partitions)), 0)) !== undefined) return;
+    const fixed = Number(await this.#get(partitionsKey));
+    if (fixed === partitions) return;
+    throw new CodedError(
+      "MF_CLUSTER_PARTITIONS",
+      `the cluster has ${fixed} partitions, and that never changes: set cluster.partitions to ${fixed}, or give the cluster another name`,
+    );
+  }
+
+  async watch(take: (key: string, value: Uint8Array, revision: number) => void): Promise<() => void> {
+    const { prefix, clock } = this.#parts;
+    const watcher = new Watcher(this.#parts, (message) => take(message.subject.slice(prefix.length), message.data, message.seq));
+    await watcher.open();
+    const look = (): void => {
+      cancel = clock.after(ownershipLimits.watchMs, look);
+      watcher.look(clock.monotonicMs());
+    };
+    let cancel = clock.after(ownershipLimits.watchMs, look);
+    return () => {
+      cancel();
+      watcher.close();
+    };
+  }
+
+  async #get(key: string): Promise<string | undefined> {
+    const { manager, stream, prefix } = this.#parts;
+    try {
+      return (await manager.streams.getMessage(stream, { last_by_subj: prefix + key }))?.string();
+    } catch (error) {
+      if (error instanceof JetStreamApiError && error.code === noMessage) return undefined;
+      throw error;
+    }
+  }
+}
+
+/**
+ * A consumer of the last value of each key and of all changes. A beat comes at an interval, this node's own at least: when nothing comes for
+ * longer, another consumer is made, which tells all values again.
+ */
+class Watcher {
+  readonly #parts: Parts;
+  readonly #take: (message: JsMsg) => void;
+  #stop: (() => void) | undefined;
+  #opening = false;
+  #closed = false;
+  #heardMs = 0;
+
+  constructor(parts: Parts, take: (message: JsMsg) => void) {
+    this.#parts = parts;
+    this.#take = take;
+  }
+
+  /** Resolves once every value there is has been told. */
+  async open(): Promise<void> {
+    const { js, manager, stream, clock } = this.#parts;
+    this.#opening = true;
+    this.#stop?.();
+    try {
+      const { state } = await manager.streams.info(stream);
+      const consumer = await js.consumers.get(stream, { deliver_policy: DeliverPolicy.LastPerSubject });
+      const messages = await consumer.consume({ idle_heartbeat: ownershipLimits.heartbeatMs });
+      let toldAll = (): void => {};
+      const all = new Promise<void>((resolve) => (toldAll = resolve));
+      if (state.messages === 0) toldAll();
+      let isOver = false;
+      this.#stop = () => {
+        isOver = true;
+        void messages.close();
+      };
+      void this.#read(messages, () => isOver, toldAll);
+      await all;
+      this.#heardMs = clock.monotonicMs();
+    } finally {
+      this.#opening = false;
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#stop?.();
+  }
+
+  look(nowMs: number): void {
+    if (this.#closed || this.#opening || nowMs - this.#heardMs <= ownershipLimits.watchMs) return;
+    this.open().catch(() => undefined); // the next look tries again
+  }
+
+  async #read(messages: AsyncIterable<JsMsg>, isOver: () => boolean, toldAll: () => void): Promise<void> {
+    try {
+      for await (const message of messages) {
+        if (isOver() || this.#closed) return;
+        this.#heardMs = this.#parts.clock.monotonicMs();
+        this.#take(message);
+        if (message.info.pending === 0) toldAll();
+      }
+    } catch {
+      // it ended: the next look makes another one
+    } finally {
+      toldAll();
+    }
+  }
+}
