@@ -9,3 +9,13 @@ export const clusterLimits = {
   /** Longest name of a node, in characters. */
   nodeCharacters: 64,
 } as const;
+
+/** Demands of `mayfly cluster check` on servers. */
+export const checkLimits = {
+  requestMs: 5_000,
+  /** `max_payload`, in bytes: the server's default, and what is too little for a log. */
+  payloadBytes: 1024 * 1024,
+  leastPayloadBytes: 64 * 1024,
+  /** Streams beside those of partitions: letters, owners, the one of the check. */
+  otherStreams: 4,
+} as const;

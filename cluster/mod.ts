@@ -8,3 +8,4 @@ export { nodeName } from "./node-name.ts";
 export { openReplicatedDisk, type OpenReplicatedDiskOptions, type ReplicatedDisk, replicatedLimits } from "./log/mod.ts";
 export { openDeadLetters, type OpenDeadLettersOptions } from "./letters/mod.ts";
 export { openStreamStore, Ownership, type OwnershipOptions, type ShownNode, type StoreOptions } from "./ownership/mod.ts";
+export { checkCluster, type CheckedServer, type ClusterCheck, type Finding } from "./checks.ts";

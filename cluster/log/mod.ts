@@ -2,4 +2,4 @@
 export { openReplicatedDisk, type OpenReplicatedDiskOptions, replicatedLimits } from "./open.ts";
 export { type ReplicatedDisk } from "./replicated-disk.ts";
 export { headerBytes, requestMs } from "./limits.ts";
-export { ensureStream, prefixOfLetters, prefixOfPartition, streamOfLetters, streamOfPartition } from "./streams.ts";
+export { ensureStream, prefixOfLetters, streamOfCheck, streamOfLetters } from "./streams.ts";

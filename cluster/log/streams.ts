@@ -27,6 +27,11 @@ export function streamOfLetters(cluster: string): string {
   return `MAYFLY_${cluster}_LETTERS`;
 }
 
+/** A stream that is made to see whether it can be. */
+export function streamOfCheck(cluster: string): string {
+  return `MAYFLY_${cluster}_CHECK`;
+}
+
 /** Subjects of dead letters begin with this and a dot. */
 export function prefixOfLetters(cluster: string): string {
   return `mayfly.${cluster}.letters`;
