@@ -4,10 +4,10 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { freePort } from "../base/testing/free-port.ts";
+import { type Server, type Started, startNodeRed } from "./peer-servers.ts";
 import { peerFolder } from "./peers.ts";
 import { type Row, say } from "./rows.ts";
-import { orderText, transformSource } from "./start.ts";
+import { orderText } from "./start.ts";
 
 export interface Load {
   readonly perSecond: number;
@@ -45,7 +45,7 @@ function runWrk(url: string, seconds: number, script: string): Load | undefined 
   if (status !== 0) return undefined;
   const number = (pattern: RegExp): number => Number(pattern.exec(stdout)?.[1] ?? 0);
   const part = taken(url, number(/(\d+) requests in/), number(/Non-2xx or 3xx responses: (\d+)/));
-  return { perSecond: number(/Requests\/sec:\s*([\d.]+)/) * part, p99Ms: milliseconds(/99%\s+(\S+)/.exec(stdout)?.[1] ?? "") };
+  return { perSecond: number(/Requests\/sec:\s*([\d.]+)/) * part, p99Ms: milliseconds(/^\s+99%\s+(\S+)/m.exec(stdout)?.[1] ?? "") };
 }
 
 function runAutocannon(url: string, seconds: number): Load | undefined {
@@ -83,29 +83,46 @@ function hasWrk(): boolean {
 }
 
 /** Loads a URL with sixteen connections: wrk if it is installed, autocannon otherwise. */
-function load(url: string, seconds: number): Load | undefined {
+export function load(url: string, seconds: number): Load | undefined {
   const script = join(mkdtempSync(join(tmpdir(), "mayfly-wrk-")), "post.lua");
   writeFileSync(script, `wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\nwrk.body = [[${orderText}]]\n`);
   return hasWrk() ? runWrk(url, seconds, script) : runAutocannon(url, seconds);
 }
 
-export interface Server {
-  readonly child: ChildProcess;
-  readonly url: string;
+/** Notes why a server is not there, and goes on without it. */
+export function orReason(reasons: Map<string, string>, name: string, start: () => Promise<Started>): () => Promise<Server | undefined> {
+  return async () => {
+    const started = await start();
+    if (typeof started !== "string") return started;
+    say(`${name}: ${started}`);
+    reasons.set(name, started);
+    return undefined;
+  };
 }
 
 /** Requests a server accepted in each round; undefined if it did not start or nothing can load it. */
 export type Rounds = readonly Load[] | undefined;
 
-/**
- * All servers up at once and loaded in turn, round after round: whatever else the machine does falls on all of them alike, and a
- * server that waits for its turn costs nothing.
- */
-export async function inTurn(quick: boolean, starts: readonly (() => Promise<Server | undefined>)[]): Promise<readonly Rounds[]> {
-  const [rounds, seconds] = quick ? [3, 2] : [5, 4];
+type Start = () => Promise<Server | undefined>;
+
+/** Servers up at once while `use` measures them, one after the other: a server that waits for its turn costs nothing. */
+export async function together<T>(starts: readonly Start[], use: (servers: readonly (Server | undefined)[]) => T): Promise<T> {
   const servers: (Server | undefined)[] = [];
   try {
     for (const start of starts) servers.push(await start());
+    return use(servers);
+  } finally {
+    for (const { child } of servers.filter((server) => server !== undefined)) {
+      const gone = new Promise((done) => child.once("exit", done));
+      if (child.kill("SIGTERM")) await gone;
+    }
+  }
+}
+
+/** All servers loaded in turn, round after round: whatever else the machine does falls on all of them alike. */
+export function inTurn(quick: boolean, starts: readonly Start[]): Promise<readonly Rounds[]> {
+  const [rounds, seconds] = quick ? [3, 2] : [5, 4];
+  return together(starts, (servers) => {
     for (const server of servers) if (server !== undefined) load(server.url, seconds); // warm-up
     const loads = servers.map((): Load[] => []);
     for (let round = 0; round < rounds; round++) {
@@ -116,17 +133,10 @@ export async function inTurn(quick: boolean, starts: readonly (() => Promise<Ser
       }
     }
     return loads.map((each) => (each.length === rounds ? each : undefined));
-  } finally {
-    for (const server of servers) {
-      if (server === undefined) continue;
-      const gone = new Promise((done) => server.child.once("exit", done));
-      server.child.kill("SIGTERM");
-      await gone;
-    }
-  }
+  });
 }
 
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
@@ -148,43 +158,6 @@ export function beside(
 
 export const rate = (ours: Load, theirs: Load): number => ours.perSecond / theirs.perSecond;
 export const tail = (ours: Load, theirs: Load): number => theirs.p99Ms / ours.p99Ms;
-
-/**
- * Node-RED with a flow of three nodes. As it is installed it serves its editor on the same port, in front of the flow's route; with the
- * editor off and its log silent it answers half as many requests again, and is what a careful operator would run.
- */
-async function startNodeRed(editor: boolean): Promise<Server | undefined> {
-  const home = peerFolder("node-red");
-  if (home === undefined) return undefined;
-  const folder = mkdtempSync(join(tmpdir(), "mayfly-red-"));
-  const port = await freePort();
-  const code = `const transform = ${transformSource}; msg.payload = transform(JSON.stringify(msg.payload)); msg.headers = { "content-type": "application/json" }; return msg;`;
-  const node = { z: "t", name: "", x: 1, y: 1 };
-  const flows = [
-    { id: "t", type: "tab", label: "bench" },
-    { ...node, id: "i", type: "http in", url: "/orders", method: "post", upload: false, swaggerDoc: "", wires: [["f"]] },
-    { ...node, id: "f", type: "function", func: code, outputs: 1, wires: [["o"]] },
-    { ...node, id: "o", type: "http response", wires: [] },
-  ];
-  writeFileSync(join(folder, "flows.json"), JSON.stringify(flows));
-  const values = ["-u", folder, "-p", String(port), "-D", "uiHost=127.0.0.1", "-D", "telemetry.enabled=false"];
-  if (!editor) {
-    writeFileSync(join(folder, "lean.js"), 'module.exports = { httpAdminRoot: false, logging: { console: { level: "off" } } };');
-    values.push("-s", join(folder, "lean.js"));
-  }
-  const child = spawn(process.execPath, [join(home, "node_modules/node-red/red.js"), ...values, "flows.json"], { stdio: "ignore" });
-  const url = `http://127.0.0.1:${port}/orders`;
-  for (let tries = 0; tries < 100; tries++) {
-    const answer = await fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body: orderText }).catch(
-      () => undefined,
-    );
-    if (answer?.ok === true) return { child, url };
-    await new Promise((done) => setTimeout(done, 200));
-  }
-  child.kill("SIGKILL");
-  say("Node-RED did not come up");
-  return undefined;
-}
 
 export async function servedBy(...values: string[]): Promise<Server> {
   const { child, port } = await startServer(...values);
@@ -243,15 +216,18 @@ export async function telemetryRows(quick: boolean): Promise<Row[]> {
 export async function httpRows(quick: boolean): Promise<Row[]> {
   const suite = "http";
   say("HTTP: mayfly, plain node:http, mayfly with two workers, Node-RED as installed and without its editor");
+  const reasons = new Map<string, string>();
   const [mayfly, plain, double, red, leanRed] = await inTurn(quick, [
     () => servedBy("reply"),
     () => servedBy("plain"),
     () => servedBy("reply", "2"),
-    () => startNodeRed(true),
-    () => startNodeRed(false),
+    orReason(reasons, "Node-RED", () => startNodeRed(true)),
+    orReason(reasons, "Node-RED without its editor", () => startNodeRed(false)),
   ]);
   if (mayfly === undefined || plain === undefined || double === undefined) return [{ suite, name: "requests a second", ...noLoad }];
   const besidePlain = beside(mayfly, "plain node:http, in process", plain, ({ perSecond }) => perSecond, rate);
+  const p99 = beside(mayfly, "plain node:http, in process", plain, ({ p99Ms }) => p99Ms, tail);
+  const doubled = beside(double, "with the default workers", mayfly, ({ perSecond }) => perSecond, rate);
   const rows: Row[] = [
     {
       suite,
@@ -261,18 +237,13 @@ export async function httpRows(quick: boolean): Promise<Row[]> {
       aim: "≥ 0.50×",
       met: besidePlain.ratio >= 0.5,
     },
-    { suite, name: "p99 under load", unit: "ms", ...beside(mayfly, "plain node:http, in process", plain, ({ p99Ms }) => p99Ms, tail) },
-    {
-      suite,
-      name: "requests a second with two workers",
-      unit: "1/s",
-      ...beside(double, "with the default workers", mayfly, ({ perSecond }) => perSecond, rate),
-    },
+    { suite, name: "p99 under load", unit: "ms", ...p99, aim: "≥ 0.50×", met: p99.ratio >= 0.5 },
+    { suite, name: "requests a second with two workers", unit: "1/s", ...doubled, aim: "≥ 1×", met: doubled.ratio >= 1 },
   ];
   if (red === undefined)
     return [
       ...rows,
-      { suite, name: "beside Node-RED", value: Number.NaN, unit: "1/s", skipped: "Node-RED can't be installed or started here" },
+      { suite, name: "beside Node-RED", value: Number.NaN, unit: "1/s", skipped: reasons.get("Node-RED") ?? "nothing could load it" },
     ];
   const besideRed = beside(mayfly, "Node-RED as installed", red, ({ perSecond }) => perSecond, rate);
   rows.push(

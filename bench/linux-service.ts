@@ -11,7 +11,8 @@ import { fileURLToPath } from "node:url";
 import { buildImage, writeServiceExecutable } from "#image";
 import { plainService } from "#standalone";
 import { freePort } from "../base/testing/free-port.ts";
-import { beside, inTurn, noLoad, rate, type Server, servedBy, tail } from "./http.ts";
+import { beside, inTurn, noLoad, rate, servedBy, tail } from "./http.ts";
+import type { Server } from "./peer-servers.ts";
 import { durations, percentiles, type Row, say } from "./rows.ts";
 import { orderText, referenceFlow } from "./start.ts";
 

