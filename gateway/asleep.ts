@@ -136,6 +136,12 @@ export class Asleep implements SleepDesk {
   }
 }
 
+/** Rejects with MF_SLEEPER_IMAGE. */
+export function noImage(sha256: string): Promise<never> {
+  const text = `the image ${sha256.slice(0, 12)} is gone, and a machine sleeps in it: put it back among the images, or \`mayfly sleepers migrate\``;
+  return Promise.reject(new CodedError("MF_SLEEPER_IMAGE", text));
+}
+
 function unknown(id: string): CodedError {
   return new CodedError("MF_SLEEPER_UNKNOWN", `no sleeping message has the id ${id}: list them with \`mayfly sleepers ls\``);
 }

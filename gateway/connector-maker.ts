@@ -58,6 +58,8 @@ export interface PlacedSource {
   readonly source: Source;
   /** The signal it is for; undefined for a source of messages. */
   readonly signal: SourcedSignal | undefined;
+  /** Of a cluster, one node runs it at a time. */
+  readonly isSingle: boolean;
   readonly figures: { received: number };
 }
 
@@ -121,6 +123,7 @@ export class ConnectorMaker {
       name,
       config,
       signal,
+      isSingle: definition.isSingle?.(config.config as never) === true,
       figures: { received: 0 },
       source: definition.create(config.config as never, {
         ...this.#context(name),

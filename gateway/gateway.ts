@@ -9,7 +9,7 @@ import { type Clock, CodedError, isCoded, prng, type Prng, systemClock } from "#
 import type { Dispatcher } from "undici";
 import type { BodyStore } from "./stored-bodies/store.ts";
 import { Approving } from "./approving.ts";
-import { Asleep } from "./asleep.ts";
+import { Asleep, noImage } from "./asleep.ts";
 import type { SleepDesk } from "./contract/sleep-desk.ts";
 import { Sweeper } from "./stored-bodies/sweep.ts";
 import type { FlowConfig, GatewayConfig } from "./contract/config.ts";
@@ -44,6 +44,7 @@ import { createRegistry, type Exported, type MetricFamily } from "./metrics.ts";
 import type { Witness } from "./contract/witness.ts";
 import type { History } from "./history/mod.ts";
 import { Witnesses } from "./delivery/witnesses.ts";
+import type { Cluster } from "./contract/cluster.ts";
 import type { Connectors } from "./contract/connectors.ts";
 import type { Readiness } from "./contract/readiness.ts";
 import type { FlowImage, LoadFlow, Runner } from "./contract/runner.ts";
@@ -54,6 +55,7 @@ import { Controls, type ImageKeeper } from "./controls.ts";
 import { addSleepers } from "./http/sleepers.ts";
 import { SleepersShown } from "./sleepers-shown.ts";
 import { addControl } from "./http/control.ts";
+import { checkForCluster, Partitions, sharesOf } from "./partitions.ts";
 import { readinessOf } from "./readiness.ts";
 import { Watching } from "./watching.ts";
 
@@ -91,6 +93,8 @@ export interface GatewayPorts {
   readonly witnesses?: readonly Witness[];
   /** Absent: nothing is recorded. The gateway closes it. */
   readonly history?: History | undefined;
+  /** The cluster that this process is a node of; `journal` is that of its partitions then. Absent: everything is its own. */
+  readonly cluster?: Cluster | undefined;
   /** Absent: /api can't run recordings again. */
   readonly replay?: ReplayPort | undefined;
 }
@@ -267,6 +271,7 @@ class TheGateway implements Gateway, Administered {
       },
       unexpected: this.#unexpected.report,
       witnesses: this.#newWitnesses(),
+      shares: sharesOf(ports, config),
       steps: this.#steps,
     };
     this.#host = new FunctionHost({
@@ -441,6 +446,7 @@ class TheGateway implements Gateway, Administered {
       if (this.#stopped !== undefined) throw stoppedEarly();
       this.#listeners.show(this.#ports.connectors.describe?.(this.#config));
       this.#listeners.routesAreThere();
+      await this.#shared.shares?.cluster.begin(new Partitions(this.#flows, this.#shared));
       this.#state = "running";
     } catch (error) {
       await this.#close();
@@ -545,6 +551,7 @@ class TheGateway implements Gateway, Administered {
 
   async #reload(config: GatewayConfig): Promise<void> {
     if (this.#state !== "running") throw new CodedError("MF_GATEWAY_STATE", "the gateway is not running");
+    if (this.#ports.cluster !== undefined) checkForCluster(config);
     const kept = keptSettings(this.#config);
     const dir = config.functions?.dir;
     if (JSON.stringify(kept) !== JSON.stringify(keptSettings(config)) || this.#config.functions?.dir !== dir)
@@ -614,6 +621,7 @@ class TheGateway implements Gateway, Administered {
     const wasRunning = this.#state === "running";
     this.#state = "stopping";
     this.#watching.end();
+    this.#ports.cluster?.stopTaking();
     await ending.by(ending.workMs, this.#reloading);
     await ending.by(
       ending.workMs,
@@ -626,7 +634,7 @@ class TheGateway implements Gateway, Administered {
     const closing = [
       this.#step("the HTTP client", () => this.#agent.destroy()),
       this.#step("the sweep of stored bodies", () => this.#sweeper?.stop()),
-      this.#step("the journal", () => this.#ports.journal.close()),
+      this.#step("the journal", () => this.#ports.journal.close().finally(() => this.#ports.cluster?.end())),
       this.#step("history", () => this.#ports.history?.close()),
     ];
     await ending.by(ending.endMs, Promise.all(closing));
@@ -684,11 +692,6 @@ function checkApart(config: GatewayConfig, functions: Functions): void {
     "MF_FUNCTION_TAKEN",
     `a function is deployed as ${taken}: name the flow or its path otherwise in mayfly.yaml, or remove the function`,
   );
-}
-
-function noImage(sha256: string): Promise<never> {
-  const text = `the image ${sha256.slice(0, 12)} is gone, and a machine sleeps in it: put it back among the images, or \`mayfly sleepers migrate\``;
-  return Promise.reject(new CodedError("MF_SLEEPER_IMAGE", text));
 }
 
 function imageOf(images: ReadonlyMap<string, FlowImage>, name: string): FlowImage {

@@ -1,13 +1,13 @@
 /** Small facts that sources keep over restarts, in the journal's state: as durable as the journal is. */
 import type { Clock } from "#base";
 import type { Persistence } from "./delivery/persistence.ts";
-import type { Journal, NewMessage } from "./journal/journal.ts";
+import type { Accepted, Journal, NewMessage } from "./journal/journal.ts";
+import { flowKey, isPartitionAway } from "./journal/partitions/partitioned-journal.ts";
 import type { Recall } from "./contract/source.ts";
 
 const factName = "fact";
 
-/** No message's key begins so. */
-const keyOf = (name: string): string => `\0source ${name}`;
+const keyOf = (name: string): string => `${flowKey} ${name}`;
 
 export interface RecallPorts {
   readonly journal: Journal;
@@ -26,7 +26,13 @@ export function journalRecall(flow: string, { journal, persistence, clock }: Rec
       const key = keyOf(name);
       const state = await persistence.keepTrying(() => journal.readState(flow, key));
       if (state === undefined) return; // the gateway is closing
-      const adopted = journal.adopt(carrier(flow, clock.now()));
+      let adopted: Accepted;
+      try {
+        adopted = journal.adopt(carrier(flow, key, clock.now()));
+      } catch (error) {
+        if (isPartitionAway(error)) return; // its next owner keeps facts of its own
+        throw error;
+      }
       if (adopted.status !== "leased") return;
       const { lease } = adopted;
       const changes = [{ name: factName, valueJson: JSON.stringify(fact) }];
@@ -39,7 +45,7 @@ export function journalRecall(flow: string, { journal, persistence, clock }: Rec
 }
 
 /** The journal changes state with the completion of a message: this one exists for that alone. */
-function carrier(flow: string, receivedMs: number): NewMessage {
+function carrier(flow: string, key: string, receivedMs: number): NewMessage {
   return {
     flow,
     id: "mf-source",
@@ -47,7 +53,7 @@ function carrier(flow: string, receivedMs: number): NewMessage {
     headers: {},
     contentType: "",
     body: new Uint8Array(0),
-    key: undefined,
+    key,
     correlationId: undefined,
     receivedMs,
     expiresMs: undefined,

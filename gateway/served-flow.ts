@@ -4,6 +4,7 @@ import type { Dispatcher } from "undici";
 import { type LongBodies, storedBodyOf } from "./contract/stored-body.ts";
 import type { BodyStore } from "./stored-bodies/store.ts";
 import type { FlowConfig, OutletConfig, SourceConfig } from "./contract/config.ts";
+import type { Partition } from "./contract/cluster.ts";
 import type { Connectors } from "./contract/connectors.ts";
 import type { Health } from "./contract/connector.ts";
 import { callPerformer } from "./delivery/attempt/calls.ts";
@@ -16,6 +17,7 @@ import { OutletChannel } from "./delivery/outbox/outlet-channel.ts";
 import type { Persistence } from "./delivery/persistence.ts";
 import type { MessageIds, SeedPool } from "./delivery/seeds.ts";
 import type { QuestionLinks } from "./delivery/sleep/questions.ts";
+import type { Shares } from "./delivery/shares.ts";
 import type { Witnesses } from "./delivery/witnesses.ts";
 import type { OpenSteps } from "./ending.ts";
 import { gatewayLimits } from "./contract/limits.ts";
@@ -66,6 +68,8 @@ export interface ServedFlowPorts {
   readonly count: (flow: string, connector: string, event: string, amount: number) => void;
   readonly unexpected: ReportUnexpected;
   readonly witnesses: Witnesses;
+  /** Absent: everything is this process's own. */
+  readonly shares?: Shares | undefined;
   /** Steps of connectors, while they are under way. */
   readonly steps: OpenSteps;
 }
@@ -99,7 +103,11 @@ export class ServedFlow {
   #outlets: readonly PlacedOutlet[] = [];
   #byName = new Map<string, PlacedOutlet>();
   #hosts: readonly HostPattern[] = [];
+  /** It has taken up what the journal had, and has not ended. */
+  #resumed = false;
   #started = false;
+  /** Sources that were started and not stopped. */
+  readonly #running = new Set<PlacedSource>();
   readonly #maker: ConnectorMaker;
 
   constructor(name: string, config: FlowConfig, image: FlowImage, ports: ServedFlowPorts) {
@@ -226,9 +234,57 @@ export class ServedFlow {
     await this.held.read();
     for (const { outbox } of this.#outlets) outbox.pump();
     await this.delivery.resume();
+    this.#resumed = true;
     await Promise.all(this.#sources.map((placed) => this.#startSource(placed)));
     this.#started = true;
     this.#restSources();
+  }
+
+  /** The journal has a partition more. */
+  async gain(partition: Partition): Promise<void> {
+    if (!this.#resumed) return; // its start takes up all there is
+    await this.held.read();
+    for (const { outbox } of this.#outlets) outbox.pump();
+    await this.delivery.gain();
+    if (this.#ports.shares?.journal.partitionOfFlow(this.name) === partition) await this.#startSingles();
+  }
+
+  /** Nothing of the partition is begun any more. */
+  async rest(partition: Partition): Promise<void> {
+    if (this.#ports.shares?.journal.partitionOfFlow(this.name) === partition) await this.#stopSingles();
+    this.delivery.rest(partition);
+  }
+
+  /** True while something of the partition is under way. */
+  isBusyWith(partition: Partition): boolean {
+    const isOf = this.#isOf(partition);
+    return this.delivery.isBusyWith(partition) || this.#outlets.some(({ outbox }) => outbox.isSending(isOf));
+  }
+
+  /** The partition is another node's: what is under way ends without an effect, in this turn. */
+  lose(partition: Partition): void {
+    const isOf = this.#isOf(partition);
+    for (const { outbox } of this.#outlets) outbox.lose(isOf);
+    this.delivery.lose(partition);
+    if (this.#ports.shares?.journal.partitionOfFlow(this.name) === partition) void this.#stopSingles();
+  }
+
+  #isOf(partition: Partition): (number: number) => boolean {
+    return (number) => this.#ports.shares?.journal.partitionOfNumber(number) === partition;
+  }
+
+  /** Sources that one node of a cluster runs, made anew: one that was stopped does not start again. */
+  async #startSingles(): Promise<void> {
+    const { config } = this.delivery.flow;
+    this.#sources = this.#sources.map((placed) =>
+      placed.isSingle && !this.#running.has(placed) ? this.#maker.source(placed, config) : placed,
+    );
+    await Promise.all(this.#sources.map(async (placed) => (placed.isSingle ? this.#startSource(placed) : undefined)));
+    this.#restSources();
+  }
+
+  async #stopSingles(): Promise<void> {
+    await Promise.all(this.#sources.map(async (placed) => (placed.isSingle ? this.#stopSource(placed) : undefined)));
   }
 
   /** Stops or starts the flow. False while that is not kept yet. */
@@ -329,6 +385,7 @@ export class ServedFlow {
 
   /** No new messages from now on. Resolves once sources have let go of theirs. */
   async stopSources(): Promise<void> {
+    this.#resumed = false;
     this.#started = false;
     await Promise.all(this.#sources.map((placed) => this.#stopSource(placed)));
   }
@@ -378,7 +435,7 @@ export class ServedFlow {
   /** Connectors that can't work now. */
   unready(): { readonly flow: string; readonly connector: string; readonly detail: string }[] {
     const all: (readonly [string, Health])[] = [
-      ...this.#sources.map(({ name, source }) => [name, source.health()] as const),
+      ...this.#sources.filter((placed) => this.#running.has(placed)).map(({ name, source }) => [name, source.health()] as const),
       ...this.#outlets.map(({ channel }) => [`to.${channel.name}`, channel.outlet.health()] as const),
     ];
     const unready = all.filter(([, health]) => !health.ready).map(([connector, { detail }]) => ({ flow: this.name, connector, detail }));
@@ -423,7 +480,9 @@ export class ServedFlow {
   #restSources(): void {
     if (!this.#started) return;
     const { state } = this.switches;
-    for (const { name, source, signal } of this.#sources) {
+    for (const placed of this.#sources) {
+      const { name, source, signal } = placed;
+      if (!this.#running.has(placed)) continue;
       const high = signal === undefined ? this.delivery.pressed || state !== "running" : state === "paused";
       try {
         if (high) source.pause?.();
@@ -434,7 +493,11 @@ export class ServedFlow {
     }
   }
 
-  async #startSource({ name, source, config, figures, signal }: PlacedSource): Promise<void> {
+  async #startSource(placed: PlacedSource): Promise<void> {
+    const { name, source, config, figures, signal, isSingle } = placed;
+    const { shares } = this.#ports;
+    if (this.#running.has(placed) || (isSingle && shares !== undefined && !shares.runsSingles(this.name))) return;
+    this.#running.add(placed);
     const origin = { source: config.connector, place: placeOf(config) };
     const take: Accept = signal === undefined ? (message) => this.delivery.accept(message, origin) : this.#signals(signal, origin);
     const accept: Accept = (message) => {
@@ -459,7 +522,9 @@ export class ServedFlow {
   }
 
   /** Never rejects. */
-  async #stopSource({ name, source, config }: PlacedSource): Promise<void> {
+  async #stopSource(placed: PlacedSource): Promise<void> {
+    const { name, source, config } = placed;
+    if (!this.#running.delete(placed)) return;
     await this.#step(name, config, "stop", () => source.stop()).catch((error: unknown) =>
       this.#logger.error({ source: name }, `stopping failed: ${String(error)}`),
     );

@@ -160,6 +160,7 @@ class CronSource implements Source {
 }
 
 export const cronSource: SourceDefinition<CronSourceConfig> = {
+  isSingle: () => true,
   name: "cron",
   summary: "A message on a schedule: a cron expression or an interval.",
   description: `\`schedule\` is a cron expression of five fields, or six with seconds first; \`timezone\` is an IANA name, UTC by default. \`every\` is an interval, counted from the start.

@@ -317,6 +317,7 @@ interface InHand {
 }
 
 export const fileSource: SourceDefinition<FileSourceConfig> = {
+  isSingle: () => true,
   name: "file",
   summary: "Files dropped into a folder, one message each.",
   description: `A file is taken once it is complete: its size and time have not changed for \`stable\`, or, with \`marker: .done\`, \`NAME.done\` lies beside it. Hidden files and \`*.tmp\`, \`*.part\` and the like are ignored.

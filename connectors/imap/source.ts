@@ -388,6 +388,7 @@ async function* piecesOf(body: Uint8Array): AsyncGenerator<Uint8Array> {
 }
 
 export const imapSource: SourceDefinition<ImapSourceConfig> = {
+  isSingle: () => true,
   name: "imap",
   summary: "Unseen mails of an IMAP mailbox, one message each.",
   description: `At least once. A mail is flagged as seen, and moved to \`done\` if that is set, only after its effects are committed.

@@ -36,6 +36,7 @@ export interface MqttSourceConfig extends MqttConfig {
 }
 
 export const mqttSource: SourceDefinition<MqttSourceConfig> = {
+  isSingle: ({ share }) => share === undefined,
   name: "mqtt",
   summary: "Messages of MQTT 5 topics.",
   description: `At least once for messages published with QoS 1 or 2: they are acknowledged (PUBACK) only after their effects are committed. The session outlives

@@ -32,6 +32,7 @@ import { mysqlLimits } from "./limits.ts";
 export interface MysqlSourceConfig extends MysqlConfig, InboxConfig, Omit<QueryConfig, "table"> {}
 
 export const mysqlSource: SourceDefinition<MysqlSourceConfig> = {
+  isSingle: ({ cursor }) => cursor !== undefined,
   name: "mysql",
   summary: "Rows of an inbox table in MySQL or MariaDB, or of any table or query.",
   description: `At least once. Rows are claimed with a lease (\`FOR UPDATE SKIP LOCKED\`) and deleted, or marked, only after their effects are

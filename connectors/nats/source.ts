@@ -30,6 +30,7 @@ export interface NatsSourceConfig extends NatsConfig {
 }
 
 export const natsSource: SourceDefinition<NatsSourceConfig> = {
+  isSingle: ({ queue }) => queue === undefined,
   name: "nats",
   summary: "Messages and requests of NATS core subjects.",
   description: `**At most once**: NATS core keeps no message after sending it. A message that arrives goes into the journal at once and is

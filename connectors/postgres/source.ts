@@ -32,6 +32,7 @@ export interface PostgresSourceConfig extends PostgresConfig, InboxConfig, Omit<
 }
 
 export const postgresSource: SourceDefinition<PostgresSourceConfig> = {
+  isSingle: ({ cursor }) => cursor !== undefined,
   name: "postgres",
   summary: "Rows of a PostgreSQL inbox table, or of any table or query.",
   description: `At least once. Rows are claimed with a lease (\`FOR UPDATE SKIP LOCKED\`) and deleted, or marked, only after their effects are

@@ -339,6 +339,7 @@ const folder = (description: string, fallback: string) => ({
 });
 
 export const s3Source: SourceDefinition<S3SourceConfig> = {
+  isSingle: () => true,
   name: "s3",
   summary: "Objects of an S3 bucket, one message each.",
   description: `At least once, for Amazon S3 and servers that speak its API. An object is moved (or deleted, or tagged) only after its message's effects are

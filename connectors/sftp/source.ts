@@ -403,6 +403,7 @@ async function wholeOf(pieces: AsyncIterable<Uint8Array>, size: number): Promise
 }
 
 export const sftpSource: SourceDefinition<SftpSourceConfig> = {
+  isSingle: () => true,
   name: "sftp",
   summary: "Files dropped into a folder of an SFTP server, one message each.",
   description: `At least once. A file is moved to \`done\` (or deleted) only after its message's effects are committed, and to \`failed\` if the message failed for good (its

@@ -32,8 +32,6 @@ export interface Cluster {
   readonly partitions: number;
   /** True while this node owns it and takes new messages for it. */
   isOwner(partition: Partition): boolean;
-  /** The owned partition for messages that have neither a key nor an id; undefined while none is owned. */
-  home(): Partition | undefined;
   /**
    * Hands a message to its partition's owner. Messages of one turn of the event loop reach one owner in their order. Never rejects: `refused`
    * with MF_PARTITION_AWAY when nobody owns it or the owner ended meanwhile, MF_FLOW_BUSY when too much is under way, and

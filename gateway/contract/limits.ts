@@ -18,6 +18,8 @@ export const gatewayLimits = {
   /** Share of `pendingPerFlow` at which sources are paused, and at which they go on. */
   pauseAt: 0.8,
   resumeAt: 0.5,
+  /** Interval at which a partition that rests is looked at, until nothing of it is under way. */
+  restLookMs: 10,
   /** Default Retry-After of a refused message. */
   retryAfterMs: 1 * second,
 

@@ -85,6 +85,8 @@ export class SettingError extends CodedError {
 }
 
 export interface SourceDefinition<Config = never> extends ConnectorDescription {
+  /** True for a source that has nobody who gives its messages to one of several nodes: of a cluster, one node runs it at a time. */
+  isSingle?(config: Config): boolean;
   /**
    * Reads the files that a checked configuration names, when mayfly.yaml is read. `shared`: of all sources of one reading, for files that
    * several name. Throws a SettingError. Absent: it names none.

@@ -78,7 +78,7 @@ test("without memory it looks again later, until it is stopped", async () => {
   await new Promise((resolve) => setImmediate(resolve));
   equal(world.entered.length, 3);
   world.memory.force(1e6);
-  world.backlog.waiting = true;
+  world.backlog.more();
   await world.backlog.take();
   world.backlog.stop();
   equal(world.clock.waiting, 0);

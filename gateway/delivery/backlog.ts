@@ -22,8 +22,9 @@ export interface BacklogPorts {
 }
 
 export class Backlog {
-  /** True while the journal may have messages that are not here. */
-  waiting = true;
+  #waiting = true;
+  /** The journal may have got more since a lease was begun. */
+  #changed = false;
   readonly #ports: BacklogPorts;
   readonly #window: ByteWindow;
   #taking = false;
@@ -33,6 +34,17 @@ export class Backlog {
   constructor(ports: BacklogPorts) {
     this.#ports = ports;
     this.#window = new ByteWindow(ports.messages);
+  }
+
+  /** True while the journal may have messages that are not here. */
+  get waiting(): boolean {
+    return this.#waiting;
+  }
+
+  /** The journal has messages that are not here. */
+  more(): void {
+    this.#waiting = true;
+    this.#changed = true;
   }
 
   /** Takes up as many as the queue and memory have room for. */
@@ -56,6 +68,7 @@ export class Backlog {
       this.later();
       return false;
     }
+    this.#changed = false;
     const leases = (await persistence.keepTrying(() => journal.lease(flow, most))) ?? [];
     for (const lease of leases) {
       if (lease.damage !== undefined) {
@@ -65,8 +78,8 @@ export class Backlog {
       this.#window.saw(lease.message.body.length + gatewayLimits.messageBytes);
       this.#ports.enter(lease);
     }
-    if (leases.length === most) return true;
-    this.waiting = false;
+    if (leases.length === most || this.#changed) return true;
+    this.#waiting = false;
     return false;
   }
 

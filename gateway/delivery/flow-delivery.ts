@@ -8,6 +8,7 @@
 import type { Clock, Prng } from "#base";
 import { backoffMs } from "../contract/backoff.ts";
 import type { Logger } from "../contract/connector.ts";
+import type { Partition } from "../contract/cluster.ts";
 import { gatewayLimits } from "../contract/limits.ts";
 import { accountOf, type GatewayMemory } from "../contract/memory.ts";
 import type { Failure, Headers, Outcome, Reply } from "../contract/message.ts";
@@ -32,6 +33,7 @@ import { AwakeMessages } from "./sleep/awake.ts";
 import { FlowSleepers } from "./sleep/flow-sleepers.ts";
 import type { QuestionLinks } from "./sleep/questions.ts";
 import { Settlement, type Verdict } from "./settlement.ts";
+import type { Shares } from "./shares.ts";
 import { shownWork, type WaitingMessage } from "./waiting.ts";
 import { heldBytesOf, Work } from "./work.ts";
 import { WorkQueue } from "./work-queue.ts";
@@ -58,6 +60,8 @@ export interface FlowDeliveryPorts {
   readonly loadAsleep: (sha256: string, flow: Flow) => Promise<Flow>;
   readonly questions: QuestionLinks;
   readonly witnesses: Witnesses;
+  /** Absent: everything is this process's own. */
+  readonly shares?: Shares | undefined;
   /** The flow's, by the names of their outlets. As of now: a reload replaces them. */
   readonly outboxes: () => ReadonlyMap<string, { readonly outbox: Outbox }>;
   /** The queue is nearly full, or has room again. */
@@ -85,6 +89,8 @@ export class FlowDelivery implements Entrance {
   #shut = false;
   #stopping = false;
   #closed = false;
+  /** Messages that are ended because their partition goes: what is behind them follows, and is not begun. */
+  #leaving = 0;
 
   constructor(flow: Flow, ports: FlowDeliveryPorts) {
     const { metrics } = this;
@@ -246,6 +252,55 @@ export class FlowDelivery implements Entrance {
     return this.#admission.accept;
   }
 
+  get acceptForwarded(): Admission["acceptForwarded"] {
+    return this.#admission.acceptForwarded;
+  }
+
+  /** The journal has a partition more: what it has of this flow is taken up, and nothing new overtakes it. */
+  async gain(): Promise<void> {
+    this.#backlog.more();
+    await this.resume();
+  }
+
+  /** Gives back at once what of the partition has not begun and is safe with its keeper; the rest goes on to its end. */
+  rest(partition: Partition): void {
+    for (const work of this.#ofPartition(partition)) if (work.waits && !work.incoming.replyWanted) this.#leave(work);
+  }
+
+  /** True while a message of the partition is in hand. */
+  isBusyWith(partition: Partition): boolean {
+    return this.#ofPartition(partition).length > 0;
+  }
+
+  /** The partition is another node's: what is in hand ends without an effect. */
+  lose(partition: Partition): void {
+    const { shares } = this.#ports;
+    for (const work of this.#ofPartition(partition)) this.#leave(work);
+    if (shares === undefined) return;
+    for (const sleeper of [...this.#queue.sleepers.letters])
+      if (shares.journal.partitionOfNumber(Number(sleeper)) === partition) this.#queue.sleepers.delete(sleeper);
+    this.sleepers.lose((number) => shares.journal.partitionOfNumber(number) === partition);
+  }
+
+  #ofPartition(partition: Partition): Work[] {
+    const { shares } = this.#ports;
+    return shares === undefined ? [] : this.#open.all().filter((work) => shares.isOf(partition, work));
+  }
+
+  /** Ends a message that this node has no partition for any more, and what comes behind it in its key. */
+  #leave(work: Work): void {
+    if (work.state === "ended") return;
+    this.#leaving += 1;
+    if (work.lease !== undefined) this.#ports.journal.release(work.lease);
+    const { running } = work;
+    this.#end(work, this.#admission.refuse("MF_PARTITION_AWAY", work.message.id));
+    running?.cancel(
+      failureOf("MF_PARTITION_AWAY", "the message's partition moves to another node", true),
+      "its partition moves to another node",
+    );
+    this.#leaving -= 1;
+  }
+
   isHeld(key: string | undefined): boolean {
     return this.#queue.holds.holds(key);
   }
@@ -256,7 +311,7 @@ export class FlowDelivery implements Entrance {
 
   leave(lease: Lease): void {
     this.#ports.journal.release(lease);
-    this.#backlog.waiting = true;
+    this.#backlog.more();
   }
 
   full(): void {
@@ -480,11 +535,11 @@ export class FlowDelivery implements Entrance {
         this.#pumpOutboxes(verdict.sends);
         this.#done(work, verdict.reply, verdict.runMs, told);
         if (!verdict.continues) return;
-        this.#backlog.waiting = true;
+        this.#backlog.more();
         return void this.#backlog.take();
       case "restarted":
         this.#end(work, { status: "done", id, reply: undefined });
-        this.#backlog.waiting = true;
+        this.#backlog.more();
         return void this.#backlog.take();
       case "asleep":
         this.#pumpOutboxes(verdict.sends);
@@ -592,7 +647,7 @@ export class FlowDelivery implements Entrance {
     if (work.lease !== undefined) {
       this.#ports.journal.release(work.lease);
       if (work.lease.durable && work.lease.sleeper === undefined) {
-        this.#backlog.waiting = true;
+        this.#backlog.more();
         this.leftToJournal += 1;
       }
     }
@@ -623,10 +678,16 @@ export class FlowDelivery implements Entrance {
   }
 
   #nextOf(key: string): void {
+    if (this.#leaving > 0) return this.#leaveLane(key);
     for (let next = this.#queue.next(key); next !== undefined; next = this.#queue.next(key)) {
       if (!this.#mayGiveBack(next)) return this.#ready(next);
       this.#giveBack(next);
     }
+  }
+
+  /** All of a key is of one partition. */
+  #leaveLane(key: string): void {
+    for (let next = this.#queue.next(key); next !== undefined; next = this.#queue.next(key)) this.#leave(next);
   }
 
   #relieve(): void {

@@ -13,6 +13,7 @@ import type { Flow } from "../contract/runner.ts";
 import type { Sleeper } from "../contract/sleep.ts";
 import { causes, type Tracing, untraced, withTrace } from "../contract/tracing.ts";
 import type { AttemptRecord, Journal, Lease, NewMessage, NewSend } from "../journal/journal.ts";
+import { isPartitionAway } from "../journal/partitions/partitioned-journal.ts";
 import { positionHeader } from "../contract/stored-body.ts";
 import type { NextMessage } from "./attempt/effects.ts";
 import type { AttemptResult, MessageAttempt } from "./attempt/attempt.ts";
@@ -92,6 +93,11 @@ export class Settlement {
       return this.fail(work, questions, attempt);
     }
     const lease = this.#leaseOf(work);
+    if (lease === undefined) {
+      attempt.releaseSends();
+      attempt.returnSignals();
+      return { kind: "left" };
+    }
     const sends = passedOn(questions.length === 0 ? effects.sends : [...effects.sends, ...questions], message.headers, tracing);
     const changes = effects.stateChanges;
     const state =
@@ -136,7 +142,8 @@ export class Settlement {
     const { journal, persistence, clock } = this.#ports;
     const next = { ...work.message, receivedMs: clock.now(), expiresMs: undefined, dedup: undefined };
     const completion = { nowMs: clock.now(), sends: [], state: undefined, reply: undefined, next };
-    const completed = await persistence.keepTrying(() => journal.complete(this.#leaseOf(work), completion));
+    const lease = this.#leaseOf(work);
+    const completed = lease && (await persistence.keepTrying(() => journal.complete(lease, completion)));
     if (completed?.status !== "committed") return { kind: completed === undefined ? "left" : "late" };
     return { kind: "restarted" };
   }
@@ -243,6 +250,10 @@ export class Settlement {
     const { metrics, logger, persistence, journal } = this.#ports;
     metrics.dead += 1;
     const lease = this.#leaseOf(work);
+    if (lease === undefined) {
+      attempt?.returnSignals();
+      return { kind: "left" };
+    }
     if (work.incoming.replyWanted) return { kind: "dead", failure, letter: await this.#buryOnce(work, lease, failure, record) };
     const letter = await persistence.keepTrying(() => journal.bury(withHistory(lease, work), record, attempt?.consumed));
     if (letter === undefined) {
@@ -287,13 +298,18 @@ export class Settlement {
     await journal.drop(lease).catch((error: unknown) => persistence.failed(error));
   }
 
-  #leaseOf(work: Work): Lease {
-    if (work.lease === undefined) {
+  /** Undefined: no journal has its partition any more. */
+  #leaseOf(work: Work): Lease | undefined {
+    if (work.lease !== undefined) return work.lease;
+    try {
       const adopted = this.#ports.journal.adopt(work.message);
       assert(adopted.status === "leased", "a message without dedup is always leased");
       work.lease = adopted.lease;
+      return adopted.lease;
+    } catch (error) {
+      if (isPartitionAway(error)) return undefined;
+      throw error;
     }
-    return work.lease;
   }
 }
 

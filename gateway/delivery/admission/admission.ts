@@ -9,6 +9,7 @@ import { assert, type Clock } from "#base";
 import type { Logger } from "../../contract/connector.ts";
 import { gatewayLimits } from "../../contract/limits.ts";
 import { accountOf, type GatewayMemory, memoryBusy } from "../../contract/memory.ts";
+import type { Partition } from "../../contract/cluster.ts";
 import type { Failure, Incoming, Outcome } from "../../contract/message.ts";
 import type { Flow } from "../../contract/runner.ts";
 import type { Tracing } from "../../contract/tracing.ts";
@@ -16,7 +17,9 @@ import type { Accepted, Journal, Lease, NewMessage, Sequence } from "../../journ
 import { callersFault, failureOf } from "../failures.ts";
 import type { FlowMetrics } from "../metrics.ts";
 import { isRecordFault, type Persistence } from "../persistence.ts";
+import { isPartitionAway } from "../../journal/partitions/partitioned-journal.ts";
 import type { MessageIds } from "../seeds.ts";
+import type { Shares } from "../shares.ts";
 import type { Witnesses } from "../witnesses.ts";
 import { heldBytesOf, Work } from "../work.ts";
 import { type Texts, textsOf } from "./keys.ts";
@@ -62,15 +65,22 @@ export interface AdmissionPorts {
   readonly logger: Logger;
   readonly metrics: FlowMetrics;
   readonly witnesses: Witnesses;
+  /** Absent: everything is this process's own. */
+  readonly shares?: Shares | undefined;
   /** True while an outlet of this flow has no room for more sends. */
   readonly outboxFull: () => boolean;
+}
+
+interface Entry extends Origin {
+  /** Another node has handed it on: it is not handed on again. */
+  readonly isForwarded: boolean;
 }
 
 export class Admission {
   readonly #entrance: Entrance;
   readonly #ports: AdmissionPorts;
   #expressions: Expressions;
-  /** Being accepted by the journal. */
+  /** Being accepted by the journal, or by another node. */
   #entering = 0;
   /** Messages whose bodies are being read for their keys, or that came behind one, and the last of them. */
   #reading = 0;
@@ -92,7 +102,13 @@ export class Admission {
     this.#expressions = expressionsOf(this.#entrance.flow);
   }
 
-  readonly accept = (incoming: Incoming, origin: Origin): Promise<Outcome> => {
+  readonly accept = (incoming: Incoming, origin: Origin): Promise<Outcome> => this.#accept(incoming, { ...origin, isForwarded: false });
+
+  /** From another node, which knows this one as the owner. Refused with MF_PARTITION_AWAY where it is not. */
+  readonly acceptForwarded = (incoming: Incoming, origin: Origin): Promise<Outcome> =>
+    this.#accept(incoming, { ...origin, isForwarded: true });
+
+  readonly #accept = (incoming: Incoming, origin: Entry): Promise<Outcome> => {
     if (incoming.setAside !== undefined) return this.#setAside(incoming, origin, incoming.setAside);
     const refusal = this.#refusal(incoming);
     if (refusal !== undefined) return Promise.resolve(this.refuse(refusal, undefined));
@@ -100,7 +116,7 @@ export class Admission {
     const { key, dedup } = this.#expressions;
     const texts = textsOf([key, dedup], incoming);
     if (texts instanceof Promise || this.#reading > 0) return this.#acceptInTurn(incoming, origin, texts);
-    return this.#admit(incoming, this.#messageOf(incoming, origin, texts));
+    return this.#route(incoming, this.#messageOf(incoming, origin, texts), origin);
   };
 
   refuse(code: string, id: string | undefined): Outcome {
@@ -142,7 +158,7 @@ export class Admission {
   }
 
   /** Its body is long, or one before it is still being read, which it must not overtake. */
-  async #acceptInTurn(incoming: Incoming, origin: Origin, texts: Texts | Promise<Texts>): Promise<Outcome> {
+  async #acceptInTurn(incoming: Incoming, origin: Entry, texts: Texts | Promise<Texts>): Promise<Outcome> {
     this.#reading += 1;
     this.#ports.totals.pending += 1;
     const turn = this.#lastRead.then(() => texts);
@@ -157,7 +173,7 @@ export class Admission {
       this.#reading -= 1;
       this.#ports.totals.pending -= 1;
     }
-    if (!this.#turnedAway) return this.#admit(incoming, this.#messageOf(incoming, origin, read));
+    if (!this.#turnedAway) return this.#route(incoming, this.#messageOf(incoming, origin, read), origin);
     this.#release(incoming);
     return this.refuse("MF_STOPPING", incoming.id);
   }
@@ -171,6 +187,35 @@ export class Admission {
       texts,
     };
     return newMessage(admission, incoming, origin, this.#ports.clock.now());
+  }
+
+  /** In here, or on to the node that owns its partition. */
+  #route(incoming: Incoming, message: NewMessage, origin: Entry): Promise<Outcome> {
+    const { shares } = this.#ports;
+    if (shares === undefined) return this.#admit(incoming, message);
+    if (origin.isForwarded) {
+      if (shares.takes(message)) return this.#admit(incoming, message);
+      this.#release(incoming);
+      return Promise.resolve(this.refuse("MF_PARTITION_AWAY", message.id));
+    }
+    const partition = shares.awayOf(message);
+    return partition === undefined ? this.#admit(incoming, message) : this.#forward(shares, partition, incoming, origin);
+  }
+
+  /** It counts as pending until its outcome is here. */
+  async #forward(shares: Shares, partition: Partition, incoming: Incoming, { source, place }: Entry): Promise<Outcome> {
+    const { totals, metrics } = this.#ports;
+    this.#entering += 1;
+    totals.pending += 1;
+    try {
+      const outcome = await shares.forward(partition, this.#entrance.flow.name, incoming, { source, place });
+      if (outcome.status === "refused") metrics.refuse(outcome.code);
+      return outcome;
+    } finally {
+      this.#entering -= 1;
+      totals.pending -= 1;
+      this.#release(incoming);
+    }
   }
 
   #admit(incoming: Incoming, message: NewMessage): Promise<Outcome> {
@@ -202,8 +247,9 @@ export class Admission {
     try {
       accepted = await journal.accept(message);
     } catch (error) {
-      persistence.failed(error);
       this.#release(incoming);
+      if (isPartitionAway(error)) return this.refuse("MF_PARTITION_AWAY", message.id);
+      persistence.failed(error);
       if (!isRecordFault(error)) return this.refuse("MF_JOURNAL_UNAVAILABLE", message.id);
       this.#ports.metrics.refuse(error.code);
       return { status: "dead", id: message.id, failure: failureOf(error.code, error.message, false), kept: false };
@@ -242,8 +288,8 @@ export class Admission {
   }
 
   /** A dead letter without a run. Its id may be one that is done: it is not looked at. */
-  async #setAside(incoming: Incoming, origin: Origin, failure: Failure): Promise<Outcome> {
-    const { journal, persistence, clock, memory, metrics, witnesses } = this.#ports;
+  async #setAside(incoming: Incoming, origin: Entry, failure: Failure): Promise<Outcome> {
+    const { journal, persistence, clock, memory, metrics, witnesses, shares } = this.#ports;
     if (this.#entrance.closed) return refusedWith("MF_STOPPING", incoming.id);
     const nowMs = clock.now();
     const heldBytes = heldBytesOf(incoming.body);
@@ -251,6 +297,11 @@ export class Admission {
     try {
       const texts = await textsOf([this.#expressions.key, undefined], incoming);
       const message = { ...this.#messageOf(incoming, origin, texts), dedup: undefined };
+      const away = shares?.awayOf(message);
+      if (shares !== undefined && away !== undefined)
+        return origin.isForwarded
+          ? this.refuse("MF_PARTITION_AWAY", message.id)
+          : await shares.forward(away, message.flow, incoming, { source: origin.source, place: origin.place });
       const adopted = journal.adopt(message);
       assert(adopted.status === "leased", "a message without dedup is always leased");
       const record = { attempt: 1, startedMs: nowMs, endedMs: nowMs, imageSha256: "", failure, logs: [] };

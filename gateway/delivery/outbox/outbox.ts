@@ -39,6 +39,8 @@ export class Outbox {
   readonly #committedMs = new Map<EntryNumber, number>();
   /** Of each entry: attempts in a row that reached no peer. */
   readonly #unreached = new Map<EntryNumber, number>();
+  /** Entries that are being sent. */
+  readonly #open = new Map<EntryNumber, AbortController>();
   /** Keys behind a dead letter: nothing of them is sent. */
   readonly holds = new Holds();
   #cancelTimer: (() => void) | undefined;
@@ -109,6 +111,23 @@ export class Outbox {
         );
     }
     if (entries.length > 0 && this.depth > 0) await this.bury(); // later ones of a key come once the earlier are gone
+  }
+
+  /** True while an entry with such a number is being sent. */
+  isSending(isOf: (number: EntryNumber) => boolean): boolean {
+    for (const number of this.#open.keys()) if (isOf(number)) return true;
+    return false;
+  }
+
+  /** Entries with such numbers are another node's: their attempts are abandoned, whatever comes of them. */
+  lose(isOf: (number: EntryNumber) => boolean): void {
+    for (const [number, sending] of this.#open) {
+      if (!isOf(number)) continue;
+      this.#open.delete(number);
+      sending.abort();
+    }
+    for (const numbers of [this.#committedMs, this.#unreached])
+      for (const number of numbers.keys()) if (isOf(number)) numbers.delete(number);
   }
 
   stop(): void {
@@ -191,17 +210,20 @@ export class Outbox {
     memory.sends.force(entry.body.length);
     this.#window.saw(entry.body.length);
     const startedMs = clock.now();
+    const sending = new AbortController();
+    this.#open.set(entry.number, sending);
     try {
       const { idempotencyKey, attempt } = entry;
       const make = (how: Attempt): Promise<void> => channel.send(outgoing(entry), how);
-      await channel.attempt({ idempotencyKey, attempt, timeoutMs: channel.config.timeout, make });
+      await channel.attempt({ idempotencyKey, attempt, timeoutMs: channel.config.timeout, outer: sending.signal, make });
       channel.metrics.sent += 1;
       this.#forget(entry);
       this.#tell(entry, startedMs, "sent");
       await persistence.keepTrying(() => journal.settleOutbox(entry));
     } catch (error) {
-      await this.#failed(entry, classified(error), startedMs);
+      if (!sending.signal.aborted) await this.#failed(entry, classified(error), startedMs);
     } finally {
+      if (this.#open.get(entry.number) === sending) this.#open.delete(entry.number);
       this.#sending -= 1;
       memory.sends.give(entry.body.length);
       this.pump();

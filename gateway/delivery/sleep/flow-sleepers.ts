@@ -22,7 +22,9 @@ import type { Cancel } from "../attempt/effects.ts";
 import { failureOf } from "../failures.ts";
 import type { FlowMetrics } from "../metrics.ts";
 import { isNotDamage, isRecordFault, type Persistence } from "../persistence.ts";
+import { isPartitionAway } from "../../journal/partitions/partitioned-journal.ts";
 import { cleanId, type MessageIds } from "../seeds.ts";
+import type { Shares } from "../shares.ts";
 import { heldBytesOf } from "../work.ts";
 import { inTime, type SignalDesk } from "./signals.ts";
 
@@ -38,6 +40,8 @@ export interface FlowSleeperPorts {
   readonly metrics: FlowMetrics;
   /** The flow in the image that a machine sleeps in. Rejects with a CodedError when that image is missing or can't run. */
   readonly loadAsleep: (sha256: string, flow: Flow) => Promise<Flow>;
+  /** Absent: everything is this process's own. */
+  readonly shares?: Shares | undefined;
   /** Places for more messages in the flow's queue, besides those being woken. */
   readonly room: (waking: number) => number;
   /** Bytes to expect of a sleeper. */
@@ -97,14 +101,29 @@ export class FlowSleepers implements SignalDesk {
     this.pump();
   }
 
+  /** Forgets sleepers and signals of a partition that is another node's now. */
+  lose(isOf: (number: number) => boolean): void {
+    for (const numbers of [this.#signalled, this.#taken, this.#damaged] as readonly Set<number>[])
+      for (const number of numbers) if (isOf(number)) numbers.delete(number);
+    for (const sequence of this.stuck.keys()) if (isOf(sequence)) this.unstuck(sequence);
+  }
+
   stop(): void {
     this.#stopped = true;
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
   }
 
-  /** Keeps a signal. Never rejects. */
-  async signal(incoming: IncomingSignal): Promise<SignalOutcome> {
+  /** Keeps a signal, or hands it to the owner of its partition. Never rejects. */
+  signal(incoming: IncomingSignal): Promise<SignalOutcome> {
+    const { shares } = this.#ports;
+    const partition = shares?.journal.partitionOfSignal(incoming);
+    if (shares === undefined || partition === undefined || shares.owns(partition)) return this.keepHere(incoming);
+    return shares.cluster.signal(partition, incoming);
+  }
+
+  /** Keeps a signal in this node's journal. Never rejects. */
+  async keepHere(incoming: IncomingSignal): Promise<SignalOutcome> {
     const refusal = this.#refusal(incoming);
     if (refusal !== undefined) return refusal;
     const bytes = heldBytesOf(incoming.body);
@@ -149,6 +168,7 @@ export class FlowSleepers implements SignalDesk {
       metrics.signals += 1;
       return { status: "kept", id: kept.signal.id, waiting: this.#offer(kept.signal) };
     } catch (error) {
+      if (isPartitionAway(error)) return refused("MF_PARTITION_AWAY", "the signal's partition moves to another node: send it again", false);
       persistence.failed(error);
       if (isRecordFault(error)) return refused(error.code, error.message, true);
       return refused(
@@ -182,7 +202,7 @@ export class FlowSleepers implements SignalDesk {
         false,
       );
     const isAwaited = journal.isAwaited(this.#name, name, key) || this.#askers.has(placeOf({ name, key }));
-    if (sleep.early === 0 && !isAwaited)
+    if (sleep.early === 0 && !isAwaited && this.#ports.shares === undefined)
       return refused(
         "MF_SIGNAL_UNCLAIMED",
         `nobody waits for the signal ${name} with the key ${key}, and sleep.early refuses what comes early`,

@@ -37,6 +37,11 @@ import type {
 import type { NumberSeries } from "../ledger.ts";
 import { copied, MovedSignals, reserved, reservedFor } from "./moved-signals.ts";
 
+/** True for the refusal of a message whose partition is not here. */
+export function isPartitionAway(error: unknown): boolean {
+  return isCoded(error) && error.code === "MF_PARTITION_AWAY";
+}
+
 /** For the log of a partition that refuses its former owner, now and for ever. */
 export function partitionLost(partition: number): CodedError {
   return new CodedError("MF_PARTITION_LOST", `partition ${partition} has another owner: this node writes nothing of it any more`);
@@ -66,6 +71,9 @@ export interface PartitionedJournalOptions {
   /** Has the owner of its partition drop a signal; false while that is not known to be done. Absent: there is no other node. */
   readonly dropAway?: ((number: SignalNumber) => Promise<boolean>) | undefined;
 }
+
+/** Begins the keys of what is kept for a flow itself: no message's key begins so. All of it is in one partition. */
+export const flowKey = "\0source";
 
 type Fits = (head: SignalHead) => boolean;
 
@@ -139,7 +147,16 @@ export class PartitionedJournal implements Journal {
   /** The partition of a message; undefined for one that has neither a key nor an id while none is here. */
   partitionOf({ flow, key, dedup }: Pick<NewMessage, "flow" | "key" | "dedup">): Partition | undefined {
     const text = key ?? (dedup === undefined ? undefined : identityOf(dedup.id));
-    return text === undefined ? this.home() : partitionOf(flow, text, this.#partitions);
+    return text === undefined ? this.home() : this.#partitionOfKey(flow, text);
+  }
+
+  /** The partition whose owner runs a flow's single sources, and where what they keep is. */
+  partitionOfFlow(flow: string): Partition {
+    return this.#partitionOfKey(flow, flowKey);
+  }
+
+  #partitionOfKey(flow: string, key: string): Partition {
+    return partitionOf(flow, key.startsWith(flowKey) ? flowKey : key, this.#partitions);
   }
 
   /** The partition that gave out a number. */
@@ -172,7 +189,7 @@ export class PartitionedJournal implements Journal {
   }
 
   #targetOf(message: NewMessage): Partition {
-    const partition = this.partitionOf(message);
+    const partition = this.partitionOf(message) ?? this.owned[0]; // resting: a message without key and id that ran meanwhile
     if (partition !== undefined && (this.#closed || this.#journals.has(partition))) return partition;
     throw partitionAway(partition ?? (0 as Partition));
   }
@@ -348,8 +365,9 @@ export class PartitionedJournal implements Journal {
   }
 
   readState(flow: string, key: string): Promise<StateSnapshot> {
-    const partition = partitionOf(flow, key, this.#partitions);
-    return this.#in<StateSnapshot>(partition, { version: 0, json: undefined }, (journal) => journal.readState(flow, key));
+    return this.#in<StateSnapshot>(this.#partitionOfKey(flow, key), { version: 0, json: undefined }, (journal) =>
+      journal.readState(flow, key),
+    );
   }
 
   leaseOutbox(flow: string, outlet: string, most: number, nowMs: number, dateMs: number = nowMs): Promise<readonly OutboxEntry[]> {

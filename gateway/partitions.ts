@@ -1,0 +1,87 @@
+/**
+ * The gateway as a node of a cluster: its flows take up what of a partition the journal has gained, let it rest before it moves, and let go
+ * of it when it is lost.
+ */
+import { CodedError } from "#base";
+import type { Cluster, ForwardedMessage, ForwardedOrigin, Partition, PartitionHost } from "./contract/cluster.ts";
+import type { GatewayConfig } from "./contract/config.ts";
+import type { Outcome } from "./contract/message.ts";
+import type { IncomingSignal, SignalOutcome } from "./contract/sleep.ts";
+import { gatewayLimits } from "./contract/limits.ts";
+import { refusedWith } from "./delivery/admission/message.ts";
+import { Shares } from "./delivery/shares.ts";
+import type { Journal } from "./journal/journal.ts";
+import { PartitionedJournal } from "./journal/partitions/partitioned-journal.ts";
+import type { ServedFlow, ServedFlowPorts } from "./served-flow.ts";
+
+/** The node's share; undefined without a cluster. Throws MF_GATEWAY_STATE for a journal that has no partitions, and as `checkForCluster` does. */
+export function sharesOf(
+  { cluster, journal }: { readonly cluster?: Cluster | undefined; readonly journal: Journal },
+  config: GatewayConfig,
+): Shares | undefined {
+  if (cluster === undefined) return undefined;
+  checkForCluster(config);
+  if (journal instanceof PartitionedJournal) return new Shares(cluster, journal);
+  throw new CodedError("MF_GATEWAY_STATE", "a gateway of a cluster needs the journal of its partitions: open both with openCluster");
+}
+
+/** Throws MF_CLUSTER_UNSUPPORTED for what no node of a cluster can do yet: it would be wrong silently. */
+export function checkForCluster({ flows, functions }: GatewayConfig): void {
+  const refuse = (what: string, why: string): never => {
+    throw new CodedError("MF_CLUSTER_UNSUPPORTED", `${what} can't be used with cluster: ${why}`);
+  };
+  if (functions !== undefined)
+    refuse("functions", "the functions of one node would be unknown to the others; take functions or cluster out");
+  for (const [name, { claimCheck }] of Object.entries(flows))
+    if (claimCheck !== undefined)
+      refuse(`flows.${name}.claimCheck`, "a body that one node stores is not there for the others; take it out");
+}
+
+export class Partitions implements PartitionHost {
+  readonly #flows: ReadonlyMap<string, ServedFlow>;
+  readonly #ports: Pick<ServedFlowPorts, "shares" | "clock" | "unexpected">;
+
+  /** `flows` as of now: a reload changes them. */
+  constructor(flows: ReadonlyMap<string, ServedFlow>, ports: Pick<ServedFlowPorts, "shares" | "clock" | "unexpected">) {
+    this.#flows = flows;
+    this.#ports = ports;
+  }
+
+  async gained(partition: Partition): Promise<void> {
+    const { unexpected } = this.#ports;
+    const gain = (served: ServedFlow): Promise<void> =>
+      served.gain(partition).catch((error: unknown) => unexpected(error, `flows.${served.name}, the take-over of partition ${partition}`));
+    await Promise.all([...this.#flows.values()].map(gain));
+  }
+
+  async rest(partition: Partition, mostMs: number): Promise<void> {
+    const { shares, clock, unexpected } = this.#ports;
+    const untilMs = clock.monotonicMs() + mostMs;
+    shares?.journal.rest(partition);
+    const resting = [...this.#flows.values()].map((served) => served.rest(partition));
+    const stopped = Promise.all(resting).catch((error: unknown) => unexpected(error, `partition ${partition} before it moves`));
+    const isBusy = (): boolean => [...this.#flows.values()].some((served) => served.isBusyWith(partition));
+    while (isBusy() && clock.monotonicMs() < untilMs) await this.#pause(gatewayLimits.restLookMs);
+    await Promise.race([stopped, this.#pause(Math.max(untilMs - clock.monotonicMs(), 0))]);
+  }
+
+  lost(partition: Partition): void {
+    for (const served of this.#flows.values()) served.lose(partition);
+  }
+
+  async message(flow: string, message: ForwardedMessage, origin: ForwardedOrigin): Promise<Outcome> {
+    const served = this.#flows.get(flow);
+    return served === undefined ? refusedWith("MF_PARTITION_AWAY", message.id) : served.delivery.acceptForwarded(message, origin);
+  }
+
+  async signal(signal: IncomingSignal): Promise<SignalOutcome> {
+    const served = this.#flows.get(signal.flow);
+    if (served !== undefined) return served.delivery.sleepers.keepHere(signal);
+    const message = `this node has no flow ${signal.flow}: deploy the same configuration to all nodes`;
+    return { status: "refused", code: "MF_PARTITION_AWAY", message, final: false, retryAfterMs: gatewayLimits.retryAfterMs };
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => this.#ports.clock.after(ms, resolve));
+  }
+}

@@ -1,0 +1,104 @@
+/** Nodes of a cluster in one process: gateways whose partitions are on fenced disks, and a way from one to the other. */
+import { type Clock, systemClock } from "#base";
+import { type Cluster, type ForwardedMessage, type ForwardedOrigin, type Partition, type PartitionHost } from "../contract/cluster.ts";
+import type { Outcome } from "../contract/message.ts";
+import type { IncomingSignal, SignalOutcome } from "../contract/sleep.ts";
+import { DeadLetters } from "../journal/dead-letters.ts";
+import { LogJournal } from "../journal/log/log-journal.ts";
+import { numbersOf, PartitionedJournal } from "../journal/partitions/partitioned-journal.ts";
+import { FencedDisks } from "../journal/testing/fenced-disks.ts";
+
+/** Disks and dead letters of all nodes. */
+export class SharedCluster {
+  readonly partitions: number;
+  readonly disks: FencedDisks;
+  readonly deadLetters: DeadLetters;
+  readonly nodes: TestNode[] = [];
+
+  constructor(partitions: number, seed: number, deadLetters: DeadLetters) {
+    this.partitions = partitions;
+    this.disks = new FencedDisks(seed);
+    this.deadLetters = deadLetters;
+  }
+
+  node(name: string): TestNode {
+    const node = new TestNode(name, this);
+    this.nodes.push(node);
+    return node;
+  }
+
+  ownerOf(partition: Partition): TestNode | undefined {
+    return this.nodes.find((node) => node.journal.takes(partition));
+  }
+}
+
+export class TestNode implements Cluster {
+  readonly node: string;
+  readonly partitions: number;
+  readonly journal: PartitionedJournal;
+  host: PartitionHost | undefined;
+  /** Partitions it lost, in order. */
+  readonly lost: Partition[] = [];
+  readonly #shared: SharedCluster;
+  readonly #clock: Clock;
+
+  constructor(name: string, shared: SharedCluster, clock: Clock = systemClock) {
+    this.node = name;
+    this.partitions = shared.partitions;
+    this.#shared = shared;
+    this.#clock = clock;
+    this.journal = new PartitionedJournal({
+      partitions: shared.partitions,
+      onLost: (partition) => {
+        this.lost.push(partition);
+        this.host?.lost(partition);
+      },
+    });
+  }
+
+  /** Takes a partition over, from whoever has it. */
+  async take(partition: Partition): Promise<void> {
+    const journal = new LogJournal({
+      disk: await this.#shared.disks.open(partition),
+      deadLetters: this.#shared.deadLetters,
+      clock: this.#clock,
+      numbers: numbersOf(partition, this.partitions),
+      limits: { zeroBytes: 4_096, reserveBytes: 4_096, settleDelayMs: 0 },
+    });
+    await journal.recover();
+    this.journal.gain(partition, journal);
+    await this.host?.gained(partition);
+  }
+
+  /** Gives a partition up in order. */
+  async release(partition: Partition, mostMs = 5_000): Promise<void> {
+    await this.host?.rest(partition, mostMs);
+    await this.journal.lose(partition);
+  }
+
+  isOwner(partition: Partition): boolean {
+    return this.journal.takes(partition);
+  }
+
+  async forward(partition: Partition, flow: string, message: ForwardedMessage, origin: ForwardedOrigin): Promise<Outcome> {
+    const host = this.#shared.ownerOf(partition)?.host;
+    if (host !== undefined) return host.message(flow, message, origin);
+    return { status: "refused", id: message.id, code: "MF_PARTITION_AWAY", message: "nobody has it", retryAfterMs: 1_000 };
+  }
+
+  async signal(partition: Partition, signal: IncomingSignal): Promise<SignalOutcome> {
+    const host = this.#shared.ownerOf(partition)?.host;
+    if (host !== undefined) return host.signal(signal);
+    return { status: "refused", code: "MF_PARTITION_AWAY", message: "nobody has it", final: false, retryAfterMs: 1_000 };
+  }
+
+  async begin(host: PartitionHost): Promise<void> {
+    this.host = host;
+  }
+
+  stopTaking(): void {
+    this.host = undefined;
+  }
+
+  async end(): Promise<void> {}
+}
