@@ -340,22 +340,24 @@ export class Ledger<Stored> {
       consumed: completion.consumed ?? [],
       kept: (completion.kept ?? []).map((signal) => this.newKeptSignal(signal)),
       next: completion.next === undefined ? undefined : this.newLease(completion.next, true),
-      entries: completion.sends.map((send: NewSend & Resend, index) => ({
-        number: this.newEntry(),
-        flow: message.flow,
-        outlet: send.outlet,
-        idempotencyKey: send.idempotencyKey ?? `${message.flow}/${message.id}/${lease.sequence}/${place}${index}`,
-        messageId: message.id,
-        correlationId: message.correlationId,
-        key: send.key,
-        contentType: send.contentType,
-        headers: send.headers,
-        body: send.body,
-        committedMs: completion.nowMs,
-        ...(isLater(send.dueMs, completion.nowMs) ? { dueMs: send.dueMs } : {}),
-        attempt: 1,
-        attempts: [],
-      })),
+      entries: completion.sends.map((send: NewSend & Resend, index) => {
+        const entry: OutboxEntry = {
+          number: this.newEntry(),
+          flow: message.flow,
+          outlet: send.outlet,
+          idempotencyKey: send.idempotencyKey ?? `${message.flow}/${message.id}/${lease.sequence}/${place}${index}`,
+          messageId: message.id,
+          correlationId: message.correlationId,
+          key: send.key,
+          contentType: send.contentType,
+          headers: send.headers,
+          body: send.body,
+          committedMs: completion.nowMs,
+          attempt: 1,
+          attempts: [],
+        };
+        return isLater(send.dueMs, completion.nowMs) ? { ...entry, dueMs: send.dueMs } : entry;
+      }),
     };
   }
 

@@ -289,7 +289,8 @@ export class Effects {
     if (!this.#reserve("send", effect.body.length)) return;
     const { outlet, key, contentType, body, dueMs } = effect;
     if (dueMs !== undefined && this.#isTooLong(dueMs)) return;
-    this.sends.push({ outlet, key, contentType, headers: sent.headers, body, ...(dueMs === undefined ? {} : { dueMs }) });
+    const send = { outlet, key, contentType, headers: sent.headers, body };
+    this.sends.push(dueMs === undefined ? send : { ...send, dueMs });
   }
 
   #change({ name, valueJson }: Effect & { kind: "state" }): void {

@@ -1,14 +1,17 @@
 /** One attempt at a send or a request, from its start to its answer, its timeout or its abandonment. */
 import type { Attempt, OutletError } from "../../contract/outlet.ts";
+import type { Linked } from "../chain.ts";
 import type { Deadline } from "../deadlines.ts";
 
 /** An attempt under way. Its signal is made when somebody asks for it: the outlets that write to a log or a file do not. */
-export class OpenAttempt implements Attempt, Deadline {
+export class OpenAttempt implements Attempt, Deadline, Linked<OpenAttempt> {
   readonly idempotencyKey: string;
   readonly attempt: number;
   readonly deadlineMs: number;
   before: Deadline | undefined = undefined;
   after: Deadline | undefined = undefined;
+  older: OpenAttempt | undefined = undefined;
+  newer: OpenAttempt | undefined = undefined;
   readonly #late: () => OutletError;
   #controller: AbortController | undefined;
   #abandoned: OutletError | undefined;

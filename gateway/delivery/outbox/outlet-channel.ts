@@ -17,6 +17,7 @@ import type { Answer, Outgoing } from "../../contract/message.ts";
 import { type Attempt, type Outlet, OutletError, type OutletRequest } from "../../contract/outlet.ts";
 import { backoffMs } from "../../contract/backoff.ts";
 import { Deadlines } from "../deadlines.ts";
+import { Chain } from "../chain.ts";
 import { Deque } from "../deque.ts";
 import { outletTimedOut } from "../failures.ts";
 import { OutletMetrics } from "../metrics.ts";
@@ -68,7 +69,7 @@ export class OutletChannel {
   readonly #rate: RateLimit | undefined;
   readonly #bodyStore: BodyStore | undefined;
   readonly #waiters = new Deque<() => void>();
-  readonly #open = new Set<OpenAttempt>();
+  readonly #open = new Chain<OpenAttempt>();
   readonly #deadlines: Deadlines;
   #underWay = 0;
   #failuresInARow = 0;
@@ -153,7 +154,7 @@ export class OutletChannel {
     } finally {
       outer?.removeEventListener("abort", onAbort);
       this.#deadlines.remove(open);
-      this.#open.delete(open);
+      this.#open.remove(open);
       this.metrics.durations.add(this.#clock.monotonicMs() - startedMs);
       this.#leave();
     }
@@ -214,7 +215,7 @@ export class OutletChannel {
   stop(): void {
     this.#stopped = true;
     this.#waking?.();
-    for (const open of [...this.#open]) open.abandon(stopping());
+    for (const open of this.#open.all()) open.abandon(stopping());
     this.#deadlines.close();
     for (let waiter = this.#waiters.shift(); waiter !== undefined; waiter = this.#waiters.shift()) waiter();
   }

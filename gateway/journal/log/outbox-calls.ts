@@ -51,9 +51,10 @@ export class OutboxCalls {
 
   async settle(entry: OutboxEntry): Promise<void> {
     await this.#withEntry(entry, async (log) => {
-      const blob = log.index.removeEntry(entry.flow, entry.outlet, entry.number);
+      const { flow, outlet, number } = entry;
+      const blob = log.index.removeEntry(flow, outlet, number);
       log.writer.appendLazily(
-        (out) => writeSettle(out, { ...entry, letter: undefined }),
+        (out) => writeSettle(out, { flow, outlet, number, letter: undefined }),
         () => log.removeLater(blob),
       );
     });

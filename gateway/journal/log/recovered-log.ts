@@ -171,7 +171,7 @@ export class RecoveredLog {
         offsets = writeCommit(out, commit, written).map((offset) => offset - start);
         length = out.length - start;
       },
-      (placement) => this.#applyCommit(commit, offsets, { ...placement, length }),
+      ({ file, offset }) => this.#applyCommit(commit, offsets, { file, offset, length }),
     );
   }
 
@@ -184,7 +184,9 @@ export class RecoveredLog {
     };
     const entries = commit.entries.map(keep);
     const kept = commit.kept.map((signal, index) => keep(signal, entries.length + index));
-    for (const file of this.index.commit({ ...commit, entries, kept }, place)) this.removeLater(file);
+    const isSame =
+      entries.every((entry, index) => entry === commit.entries[index]) && kept.every((each, index) => each === commit.kept[index]);
+    for (const file of this.index.commit(isSame ? commit : { ...commit, entries, kept }, place)) this.removeLater(file);
   }
 
   removeLater(file: string | undefined): void {
