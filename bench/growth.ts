@@ -61,8 +61,18 @@ export async function growthRows(quick: boolean): Promise<Row[]> {
   const image = await monitor.load((await buildImage(referenceFlow, { check: false })).image);
   for (const kilobytes of [1, 10, 100, 1024]) {
     const body = orderOf(kilobytes * 1024);
-    const { p50 } = sample(await durations(Math.ceil((quick ? 1000 : 4000) / kilobytes) + 20, () => one(monitor, image, body)));
-    rows.push({ suite, name: `message of ${kilobytes} KB, p50`, value: p50, unit: "ms" });
+    const count = Math.ceil((quick ? 1000 : 4000) / kilobytes) + 20;
+    const { p50 } = sample(await durations(count, () => one(monitor, image, body)));
+    const v8 = sample(await durations(count, () => JSON.stringify(JSON.parse(Buffer.from(body).toString())))).p50;
+    rows.push({
+      suite,
+      name: `message of ${kilobytes} KB, p50`,
+      value: p50,
+      unit: "ms",
+      beside: { name: "V8's JSON.parse and stringify of it", value: v8 },
+      ratio: v8 / p50,
+      ...(kilobytes < 100 ? {} : { aim: "≤ 1.2 × that", met: p50 <= 1.2 * v8 }),
+    });
   }
   await monitor.close();
   say("growth: workers");

@@ -55,8 +55,8 @@ export async function tailRows(quick: boolean): Promise<Row[]> {
     load(mayfly.url, seconds);
     const capacity = load(mayfly.url, seconds)?.perSecond;
     if (capacity === undefined) return undefined;
+    say(`rates: ${shares.map((share) => (share * capacity).toFixed(0)).join(", ")} requests a second`);
     return shares.map((share) => ({
-      rate: share * capacity,
       rounds: Array.from({ length: rounds }, () => ({
         ours: atRate(mayfly.url, share * capacity, seconds),
         theirs: atRate(plain.url, share * capacity, seconds),
@@ -64,12 +64,12 @@ export async function tailRows(quick: boolean): Promise<Row[]> {
     }));
   });
   if (measured === undefined) return [{ suite, name: "latency at a fixed rate", ...noLoad }];
-  return measured.flatMap(({ rate, rounds: each }, index) =>
+  return measured.flatMap(({ rounds: each }, index) =>
     figures.map(({ name, of, most }): Row => {
       const ratio = median(each.map(({ ours, theirs }) => of(theirs) / of(ours)));
       return {
         suite,
-        name: `${name} at ${100 * (shares[index] as number)} % of capacity, ${rate.toFixed(0)} requests a second`,
+        name: `${name} at ${100 * (shares[index] as number)} % of capacity`,
         value: median(each.map(({ ours }) => of(ours))),
         unit: "ms",
         beside: { name: "plain node:http at the same rate", value: median(each.map(({ theirs }) => of(theirs))) },
