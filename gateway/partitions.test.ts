@@ -1,59 +1,11 @@
 /** Gateways that are nodes of one cluster: messages find their owner, partitions move between them, and nobody is told anything wrong. */
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { test } from "node:test";
 import type { Event } from "#abi";
-import { seed } from "../base/testing/seed.ts";
-import type { Partition } from "./contract/cluster.ts";
-import { DeadLetters } from "./journal/dead-letters.ts";
-import { SharedCluster, type TestNode } from "./testing/nodes.ts";
-import { type Rig, until, withGateway, withPeer } from "./testing/rig.ts";
+import { type Rig, until, withPeer } from "./testing/rig.ts";
 import { done, type Script, send, text } from "./testing/scripted.ts";
-
-const partitions = 4;
-const all = Array.from({ length: partitions }, (_, index) => index as Partition);
-
-interface Two {
-  readonly rigs: readonly [Rig, Rig];
-  readonly nodes: readonly [TestNode, TestNode];
-  readonly shared: SharedCluster;
-}
-
-/** Two nodes; the first has all partitions. */
-async function withTwo(
-  yaml: string,
-  scripts: readonly [Record<string, Script>, Record<string, Script>],
-  run: (two: Two) => Promise<void>,
-): Promise<void> {
-  const dir = await mkdtemp(join(tmpdir(), "mayfly-nodes-"));
-  const deadLetters = new DeadLetters(join(dir, "dead"));
-  const shared = new SharedCluster(partitions, seed, deadLetters);
-  const [one, two] = [shared.node("one"), shared.node("two")];
-  const ports = (node: TestNode): object => ({ ports: { journal: node.journal, cluster: node, deadLetters }, drain: "500ms" });
-  try {
-    await withGateway(
-      yaml,
-      scripts[0],
-      async (first) => {
-        await withGateway(
-          yaml,
-          scripts[1],
-          async (second) => {
-            for (const partition of all) await one.take(partition);
-            await run({ rigs: [first, second], nodes: [one, two], shared });
-          },
-          ports(two),
-        );
-      },
-      ports(one),
-    );
-  } finally {
-    await rm(dir, { recursive: true, force: true });
-  }
-}
+import { allPartitions as all, withTwo } from "./testing/two-nodes.ts";
 
 interface Answer {
   readonly status: number;

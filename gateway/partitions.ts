@@ -9,7 +9,9 @@ import type { Outcome } from "./contract/message.ts";
 import type { IncomingSignal, SignalOutcome } from "./contract/sleep.ts";
 import { gatewayLimits } from "./contract/limits.ts";
 import { refusedWith } from "./delivery/admission/message.ts";
+import { settles } from "./ending.ts";
 import { Shares } from "./delivery/shares.ts";
+import type { LocalWaiters } from "./delivery/sleep/exchange.ts";
 import type { Journal } from "./journal/journal.ts";
 import { PartitionedJournal } from "./journal/partitions/partitioned-journal.ts";
 import type { ServedFlow, ServedFlowPorts } from "./served-flow.ts";
@@ -45,6 +47,10 @@ export class Partitions implements PartitionHost {
   constructor(flows: ReadonlyMap<string, ServedFlow>, ports: Pick<ServedFlowPorts, "shares" | "clock" | "unexpected">) {
     this.#flows = flows;
     this.#ports = ports;
+    if (ports.shares === undefined) return;
+    ports.shares.exchange.onSettled = () => {
+      for (const { delivery } of flows.values()) delivery.sleepers.look();
+    };
   }
 
   async gained(partition: Partition): Promise<void> {
@@ -52,6 +58,7 @@ export class Partitions implements PartitionHost {
     const gain = (served: ServedFlow): Promise<void> =>
       served.gain(partition).catch((error: unknown) => unexpected(error, `flows.${served.name}, the take-over of partition ${partition}`));
     await Promise.all([...this.#flows.values()].map(gain));
+    await this.#ports.shares?.exchange.settle();
   }
 
   async rest(partition: Partition, mostMs: number): Promise<void> {
@@ -62,7 +69,7 @@ export class Partitions implements PartitionHost {
     const stopped = Promise.all(resting).catch((error: unknown) => unexpected(error, `partition ${partition} before it moves`));
     const isBusy = (): boolean => [...this.#flows.values()].some((served) => served.isBusyWith(partition));
     while (isBusy() && clock.monotonicMs() < untilMs) await this.#pause(gatewayLimits.restLookMs);
-    await Promise.race([stopped, this.#pause(Math.max(untilMs - clock.monotonicMs(), 0))]);
+    await settles(clock, Math.max(untilMs - clock.monotonicMs(), 0), stopped);
   }
 
   lost(partition: Partition): void {
@@ -79,6 +86,11 @@ export class Partitions implements PartitionHost {
     if (served !== undefined) return served.delivery.sleepers.keepHere(signal);
     const message = `this node has no flow ${signal.flow}: deploy the same configuration to all nodes`;
     return { status: "refused", code: "MF_PARTITION_AWAY", message, final: false, retryAfterMs: gatewayLimits.retryAfterMs };
+  }
+
+  ask(question: unknown): Promise<unknown> {
+    const waitersOf = (flow: string): LocalWaiters | undefined => this.#flows.get(flow)?.delivery.sleepers;
+    return this.#ports.shares?.exchange.answer(question, waitersOf).catch(() => undefined) ?? Promise.resolve(undefined);
   }
 
   #pause(ms: number): Promise<void> {

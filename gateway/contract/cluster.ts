@@ -40,6 +40,10 @@ export interface Cluster {
   forward(partition: Partition, flow: string, message: ForwardedMessage, origin: ForwardedOrigin): Promise<Outcome>;
   /** The same for a signal, to the owner of its partition. */
   signal(partition: Partition, signal: IncomingSignal): Promise<SignalOutcome>;
+  /** Asks the partition's owner, which may be this node. Undefined: nobody answered. Never rejects. */
+  ask(partition: Partition, question: object): Promise<unknown>;
+  /** Asks all other nodes; the answers of those that understood and answered. Never rejects. */
+  askOthers(question: object): Promise<readonly unknown[]>;
   /** Takes up partitions from now on, and answers other nodes. Called once, when the gateway's flows are ready. */
   begin(host: PartitionHost): Promise<void>;
   /** Takes no more partitions and no more from other nodes. The gateway drains its flows afterwards. */
@@ -59,6 +63,8 @@ export interface PartitionHost {
   /** A message that another node took and this one owns. Never forwarded again: `refused` with MF_PARTITION_AWAY if it is not owned. */
   message(flow: string, message: ForwardedMessage, origin: ForwardedOrigin): Promise<Outcome>;
   signal(signal: IncomingSignal): Promise<SignalOutcome>;
+  /** A question of `ask` or `askOthers`, as JSON has it. Undefined: it is not understood. */
+  ask(question: unknown): Promise<unknown>;
 }
 
 /**

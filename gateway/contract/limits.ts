@@ -20,6 +20,8 @@ export const gatewayLimits = {
   resumeAt: 0.5,
   /** Interval at which a partition that rests is looked at, until nothing of it is under way. */
   restLookMs: 10,
+  /** Questions about signals that are open between this node and the others. */
+  signalQuestions: 1_024,
   /** Default Retry-After of a refused message. */
   retryAfterMs: 1 * second,
 

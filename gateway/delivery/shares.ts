@@ -4,15 +4,18 @@ import { partitionOf } from "../contract/cluster.ts";
 import type { Incoming, Outcome } from "../contract/message.ts";
 import type { NewMessage } from "../journal/journal.ts";
 import type { PartitionedJournal } from "../journal/partitions/partitioned-journal.ts";
+import { SignalExchange } from "./sleep/exchange.ts";
 import type { Work } from "./work.ts";
 
 export class Shares {
   readonly cluster: Cluster;
   readonly journal: PartitionedJournal;
+  readonly exchange: SignalExchange;
 
   constructor(cluster: Cluster, journal: PartitionedJournal) {
     this.cluster = cluster;
     this.journal = journal;
+    this.exchange = new SignalExchange(cluster, journal);
   }
 
   /** True while this node takes what is new of a partition. */
@@ -34,7 +37,7 @@ export class Shares {
 
   /** True while this node runs what one node runs for a flow, such as its cron. */
   runsSingles(flow: string): boolean {
-    return this.owns(this.journal.partitionOfFlow(flow));
+    return this.journal.takes(this.journal.partitionOfFlow(flow)); // before the cluster calls it owned, while it is taken up
   }
 
   forward(partition: Partition, flow: string, incoming: Incoming, origin: ForwardedOrigin): Promise<Outcome> {

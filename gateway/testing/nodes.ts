@@ -39,6 +39,8 @@ export class TestNode implements Cluster {
   host: PartitionHost | undefined;
   /** Partitions it lost, in order. */
   readonly lost: Partition[] = [];
+  /** Not this node's yet: being taken up. */
+  readonly #gaining = new Set<Partition>();
   readonly #shared: SharedCluster;
   readonly #clock: Clock;
 
@@ -58,6 +60,7 @@ export class TestNode implements Cluster {
 
   /** Takes a partition over, from whoever has it. */
   async take(partition: Partition): Promise<void> {
+    this.#gaining.add(partition);
     const journal = new LogJournal({
       disk: await this.#shared.disks.open(partition),
       deadLetters: this.#shared.deadLetters,
@@ -68,6 +71,7 @@ export class TestNode implements Cluster {
     await journal.recover();
     this.journal.gain(partition, journal);
     await this.host?.gained(partition);
+    this.#gaining.delete(partition);
   }
 
   /** Gives a partition up in order. */
@@ -77,7 +81,7 @@ export class TestNode implements Cluster {
   }
 
   isOwner(partition: Partition): boolean {
-    return this.journal.takes(partition);
+    return this.journal.takes(partition) && !this.#gaining.has(partition);
   }
 
   async forward(partition: Partition, flow: string, message: ForwardedMessage, origin: ForwardedOrigin): Promise<Outcome> {
@@ -90,6 +94,16 @@ export class TestNode implements Cluster {
     const host = this.#shared.ownerOf(partition)?.host;
     if (host !== undefined) return host.signal(signal);
     return { status: "refused", code: "MF_PARTITION_AWAY", message: "nobody has it", final: false, retryAfterMs: 1_000 };
+  }
+
+  async ask(partition: Partition, question: object): Promise<unknown> {
+    return this.#shared.ownerOf(partition)?.host?.ask(JSON.parse(JSON.stringify(question)));
+  }
+
+  async askOthers(question: object): Promise<readonly unknown[]> {
+    const others = this.#shared.nodes.filter((node) => node !== this);
+    const answers = await Promise.all(others.map((node) => node.host?.ask(JSON.parse(JSON.stringify(question)))));
+    return answers.filter((each) => each !== undefined);
   }
 
   async begin(host: PartitionHost): Promise<void> {

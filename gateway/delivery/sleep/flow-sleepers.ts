@@ -14,6 +14,7 @@ import { type Clock, isCoded } from "#base";
 import type { Logger } from "../../contract/connector.ts";
 import { gatewayLimits } from "../../contract/limits.ts";
 import { accountOf, type GatewayMemory, memoryBusy } from "../../contract/memory.ts";
+import type { Partition } from "../../contract/cluster.ts";
 import type { Flow } from "../../contract/runner.ts";
 import type { IncomingSignal, OpenWait, SignalOutcome, Sleeper } from "../../contract/sleep.ts";
 import { dedupIdOf } from "../../journal/dedup-id.ts";
@@ -93,12 +94,35 @@ export class FlowSleepers implements SignalDesk {
   /** Wakes whoever is due or has a signal; from now on others follow. */
   start(): void {
     this.#stopped = false;
+    this.look();
+  }
+
+  /** Finds who has a signal, and wakes whoever there is room for. */
+  look(): void {
+    if (this.#stopped) return;
     for (const { flow, name, key } of this.#ports.journal.keptSignals()) {
       if (flow !== this.#name) continue;
       const sequence = this.#ports.journal.waiterFor(flow, name, key);
       if (sequence !== undefined) this.#signalled.add(sequence);
+      else void this.#ports.shares?.exchange.seek({ flow, name, key });
     }
     this.pump();
+  }
+
+  /** The partition where a machine of this node waits, asleep or awake; undefined if none does. */
+  waiterPlace(name: string, key: string): Partition | undefined {
+    const { journal } = this.#ports.shares ?? {};
+    if (this.#stopped || journal === undefined) return undefined;
+    const sequence = journal.waiterFor(this.#name, name, key);
+    if (sequence !== undefined) return journal.partitionOfNumber(sequence);
+    return this.#askers.has(placeOf({ name, key })) ? journal.home() : undefined;
+  }
+
+  /** A machine of this node waits, and no signal of this node fits. */
+  #want({ name, key }: OpenWait): void {
+    const { shares } = this.#ports;
+    const partition = shares && this.waiterPlace(name, key);
+    if (partition !== undefined) void shares?.exchange.want({ flow: this.#name, name, key }, partition);
   }
 
   /** Forgets sleepers and signals of a partition that is another node's now. */
@@ -226,6 +250,7 @@ export class FlowSleepers implements SignalDesk {
     const { journal, clock } = this.#ports;
     const sequence = journal.waiterFor(this.#name, signal.name, signal.key);
     if (sequence === undefined) {
+      void this.#ports.shares?.exchange.seek(signal);
       this.#wakeAt(clock.now() + gatewayLimits.signalSweepMs); // it may be that nothing else happens before its time is over
       return false;
     }
@@ -253,7 +278,8 @@ export class FlowSleepers implements SignalDesk {
     const askers = this.#askers.get(place);
     if (askers === undefined) this.#askers.set(place, new Set([asker]));
     else askers.add(asker);
-    if (this.#ports.journal.sleeperCount(this.#name).signals > 0) void Promise.resolve().then(() => this.#look(asker));
+    const { shares, journal } = this.#ports;
+    if (shares !== undefined || journal.sleeperCount(this.#name).signals > 0) void Promise.resolve().then(() => this.#look(asker));
     return () => this.#forget(asker);
   }
 
@@ -262,7 +288,9 @@ export class FlowSleepers implements SignalDesk {
     const isAsking = (): boolean => this.#askers.get(placeOf(asker.wait))?.has(asker) === true;
     if (!isAsking()) return; // it went to sleep at once
     const signal = await this.#first(asker.wait);
-    if (signal !== undefined && isAsking() && !this.#taken.has(signal.number)) this.#give(asker, signal);
+    if (!isAsking()) return;
+    if (signal === undefined) this.#want(asker.wait);
+    else if (!this.#taken.has(signal.number)) this.#give(asker, signal);
   }
 
   /** The oldest signal for a wait that can be read. */
@@ -342,10 +370,13 @@ export class FlowSleepers implements SignalDesk {
   /** A machine has just fallen asleep: a signal for it may be there already. */
   slept({ waits, dueMs }: Sleeper): void {
     this.#wakeAt(dueMs);
-    const { journal } = this.#ports;
-    if (journal.sleeperCount(this.#name).signals === 0) return;
+    const { journal, shares } = this.#ports;
+    if (shares === undefined && journal.sleeperCount(this.#name).signals === 0) return;
     for (const wait of waits) {
-      if (!journal.hasSignal(this.#name, wait.name, wait.key, this.#fits(wait))) continue;
+      if (!journal.hasSignal(this.#name, wait.name, wait.key, this.#fits(wait))) {
+        this.#want(wait);
+        continue;
+      }
       const sequence = journal.waiterFor(this.#name, wait.name, wait.key);
       if (sequence !== undefined) this.#signalled.add(sequence);
     }
@@ -466,7 +497,11 @@ export class FlowSleepers implements SignalDesk {
     this.#sweptMs = nowMs;
     this.#sweeping = true;
     try {
-      for (const signal of [...this.#ports.journal.keptSignals()]) if (this.#isLeft(signal, nowMs)) await this.#bury(signal, nowMs);
+      await this.#ports.shares?.exchange.settle();
+      for (const signal of [...this.#ports.journal.keptSignals()]) {
+        if (this.#isLeft(signal, nowMs)) await this.#bury(signal, nowMs);
+        else if (signal.flow === this.#name) void this.#ports.shares?.exchange.seek(signal);
+      }
     } finally {
       this.#sweeping = false;
     }

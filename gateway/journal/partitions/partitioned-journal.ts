@@ -68,8 +68,14 @@ export interface PartitionedJournalOptions {
   readonly partitions: number;
   /** Called in the turn in which a partition is lost, by `lose` or by the refusal of its stream. */
   readonly onLost?: ((partition: Partition) => void) | undefined;
-  /** Has the owner of its partition drop a signal; false while that is not known to be done. Absent: there is no other node. */
-  readonly dropAway?: ((number: SignalNumber) => Promise<boolean>) | undefined;
+}
+
+/** Owners of partitions that are not here, for signals on their way. */
+export interface SignalPeers {
+  /** Has the owner drop a signal; false while that is not known to be done. */
+  readonly drop: (partition: Partition, number: SignalNumber) => Promise<boolean>;
+  /** Brings a signal that is reserved for it to the owner, which keeps it and has it dropped here. */
+  readonly bring: (partition: Partition, signal: KeptSignal) => Promise<void>;
 }
 
 /** Begins the keys of what is kept for a flow itself: no message's key begins so. All of it is in one partition. */
@@ -81,7 +87,7 @@ export class PartitionedJournal implements Journal {
   readonly durable = true;
   readonly #partitions: number;
   readonly #onLost: (partition: Partition) => void;
-  readonly #dropAway: (number: SignalNumber) => Promise<boolean>;
+  #peers: SignalPeers = { drop: () => Promise.resolve(false), bring: () => Promise.resolve() };
   readonly #journals = new Map<Partition, Journal>();
   /** Nothing of these is given out any more. */
   readonly #resting = new Set<Partition>();
@@ -91,10 +97,14 @@ export class PartitionedJournal implements Journal {
   #turn = 0;
   #closed = false;
 
-  constructor({ partitions, onLost = () => undefined, dropAway = () => Promise.resolve(false) }: PartitionedJournalOptions) {
+  constructor({ partitions, onLost = () => undefined }: PartitionedJournalOptions) {
     this.#partitions = partitions;
     this.#onLost = onLost;
-    this.#dropAway = dropAway;
+  }
+
+  /** From now on signals move to and from other nodes, too. */
+  connect(peers: SignalPeers): void {
+    this.#peers = peers;
   }
 
   /** Takes in the journal of a partition, which was recovered. */
@@ -579,27 +589,63 @@ export class PartitionedJournal implements Journal {
     return copy;
   }
 
-  /** Goes on with moves that a crash has cut. */
-  async settleMoves(): Promise<void> {
+  /** Sends a signal that is here to a partition, which may be another node's. */
+  async send(signal: KeptSignal, to: Partition): Promise<void> {
+    const { number } = signal;
+    if (this.partitionOfNumber(number) === to || this.#moved.isHidden(signal)) return;
+    const ours = await this.#ofNumber(number, undefined, (journal) => journal.replaceSignal(number, reserved(signal, to)));
+    if (ours === undefined) return;
+    if (!this.#journals.has(to)) return await this.#peers.bring(to, ours);
+    const copy = await this.#bring(ours, to);
+    if (copy !== undefined) this.#moved.reveal([copy]);
+  }
+
+  /** Keeps a signal that another node sends to a partition that is here. Undefined: it is not, or the signal was there before. */
+  async receive(partition: Partition, signal: KeptSignal): Promise<KeptSignal | undefined> {
+    const copy = await this.#bring(signal, partition);
+    if (copy === undefined) return undefined;
+    this.#moved.reveal([copy]);
+    return { ...signal, number: copy };
+  }
+
+  /** Goes on with moves that a crash has cut; gives how many signals are somebody's to take now. */
+  async settleMoves(): Promise<number> {
+    let settled = 0;
     for (const journal of [...this.#journals.values()]) {
       for (const head of [...journal.keptSignals()]) {
         const original = this.#moved.originalOf(head);
-        if (original !== undefined && (await this.#dropOriginal(original))) this.#moved.settled(head.number);
+        if (original !== undefined && (await this.#dropOriginal(original))) {
+          this.#moved.settled(head.number);
+          settled += 1;
+        }
         const to = reservedFor(head);
-        if (to === undefined || !this.#journals.has(to)) continue;
+        if (to === undefined) continue;
         const signal = await this.#ofNumber(head.number, undefined, (owner) =>
           owner.firstSignal(head.flow, head.name, head.key, (each) => each.number === head.number),
         );
+        if (signal !== undefined && !this.#journals.has(to)) {
+          await this.#peers.bring(to, signal);
+          continue;
+        }
         const copy = signal && (await this.#bring(signal, to));
-        if (copy !== undefined) this.#moved.reveal([copy]);
+        if (copy === undefined) continue;
+        this.#moved.reveal([copy]);
+        settled += 1;
       }
     }
+    return settled;
   }
 
   /** True once the signal is nowhere under that number. */
   async #dropOriginal(number: SignalNumber): Promise<boolean> {
     const partition = this.partitionOfNumber(number);
-    if (!this.#journals.has(partition)) return this.#dropAway(number);
+    if (!this.#journals.has(partition)) return this.#peers.drop(partition, number);
+    return this.dropForGood(number);
+  }
+
+  /** True once the signal is not here under that number; false while its partition is not. */
+  async dropForGood(number: SignalNumber): Promise<boolean> {
+    const partition = this.partitionOfNumber(number);
     const dropped = await this.#in<boolean | undefined>(partition, undefined, (journal) => journal.dropSignal(number).then(() => true));
     return dropped === true;
   }
