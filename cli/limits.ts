@@ -29,6 +29,9 @@ export const cliLimits = {
   valueShown: 120,
   valueCharacters: 20_000,
 
+  /** Partitions that `mayfly cluster status` shows. */
+  partitionsShown: 16,
+
   /** A helper of `docker login` has this time to answer. */
   credentialHelperMs: 30_000,
 

@@ -44,7 +44,7 @@ import { createRegistry, type Exported, type MetricFamily } from "./metrics.ts";
 import type { Witness } from "./contract/witness.ts";
 import type { History } from "./history/mod.ts";
 import { Witnesses } from "./delivery/witnesses.ts";
-import type { Cluster } from "./contract/cluster.ts";
+import type { Cluster, ClusterDesk } from "./contract/cluster.ts";
 import type { Connectors } from "./contract/connectors.ts";
 import type { Readiness } from "./contract/readiness.ts";
 import type { FlowImage, LoadFlow, Runner } from "./contract/runner.ts";
@@ -54,6 +54,7 @@ import { UnexpectedErrors } from "./unexpected-errors.ts";
 import { Controls, type ImageKeeper } from "./controls.ts";
 import { addSleepers } from "./http/sleepers.ts";
 import { SleepersShown } from "./sleepers-shown.ts";
+import { addCluster } from "./http/cluster.ts";
 import { addControl } from "./http/control.ts";
 import { checkForCluster, Partitions, sharesOf } from "./partitions.ts";
 import { readinessOf } from "./readiness.ts";
@@ -95,6 +96,8 @@ export interface GatewayPorts {
   readonly history?: History | undefined;
   /** The cluster that this process is a node of; `journal` is that of its partitions then. Absent: everything is its own. */
   readonly cluster?: Cluster | undefined;
+  /** Absent: there is no /api/cluster. */
+  readonly clusterDesk?: ClusterDesk | undefined;
   /** Absent: /api can't run recordings again. */
   readonly replay?: ReplayPort | undefined;
 }
@@ -368,6 +371,7 @@ class TheGateway implements Gateway, Administered {
       history: this.#ports.history,
       unexpected: this.#unexpected.problem,
       flows: [...this.#flows.values()],
+      loads: this.#ports.clusterDesk?.loads(),
     });
   }
 
@@ -392,6 +396,7 @@ class TheGateway implements Gateway, Administered {
       history: this.#ports.history,
       witnesses: this.#shared.witnesses,
       exported: this.#ports.exported,
+      loads: () => this.#ports.clusterDesk?.loads(),
     });
     return this.#registry;
   }
@@ -485,6 +490,7 @@ class TheGateway implements Gateway, Administered {
     addWatched(routes, this.#watching, access);
     addMessages(routes, this.#recorded, access);
     addControl(routes, this.#controls, access);
+    if (this.#ports.clusterDesk !== undefined) addCluster(routes, this.#memory, this.#ports.clusterDesk, access);
     this.#approving.addEndpoints(routes, access);
     addSleepers(routes, this.#sleepersShown, access);
     if (this.#functions !== undefined) this.#addFunctions(routes, access, this.#functions);

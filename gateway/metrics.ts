@@ -4,6 +4,7 @@ import { bucketsMs, type Durations } from "./delivery/metrics.ts";
 import type { ServedFlow } from "./served-flow.ts";
 import type { HistoryStats } from "./history/mod.ts";
 import type { Journal } from "./journal/journal.ts";
+import type { PartitionLoad } from "./contract/cluster.ts";
 import { gatewayLimits } from "./contract/limits.ts";
 import type { GatewayMemory } from "./contract/memory.ts";
 import type { Runner } from "./contract/runner.ts";
@@ -23,6 +24,8 @@ export interface Measured {
   readonly history: { stats(): HistoryStats } | undefined;
   readonly connections: { readonly refused: number };
   readonly exported: (() => Exported) | undefined;
+  /** Partitions that this node of a cluster owns; undefined without a cluster. */
+  readonly loads: () => readonly PartitionLoad[] | undefined;
 }
 
 /** Items that telemetry exported and dropped, by signal. */
@@ -129,6 +132,7 @@ export function createRegistry(measured: Measured): Registry {
   );
   runnerMetrics(registry, measured);
   memoryMetrics(registry, measured.memory);
+  partitionMetrics(registry, measured.loads);
   if (measured.exported !== undefined) telemetryMetrics(registry, measured.exported);
   scraped(registry, "mayfly_connector_events_total", "Events counted by connectors", "counter", () =>
     [...measured.events].map(([key, value]) => {
@@ -137,6 +141,21 @@ export function createRegistry(measured: Measured): Registry {
     }),
   );
   return registry;
+}
+
+/** Without a cluster they are there, and have no values. */
+function partitionMetrics(registry: Registry, loads: Measured["loads"]): void {
+  const each = (name: string, help: string, of: (load: PartitionLoad) => number): void =>
+    scraped(registry, name, help, "gauge", () =>
+      (loads() ?? []).map((load) => ({ labels: { partition: load.partition }, value: of(load) })),
+    );
+  scraped(registry, "mayfly_partitions_owned", "Partitions of the cluster that this node owns", "gauge", () => {
+    const owned = loads();
+    return owned === undefined ? [] : [{ labels: {}, value: owned.length }];
+  });
+  each("mayfly_partition_pending", "Messages of an owned partition that wait or run", ({ pending }) => pending);
+  each("mayfly_partition_outbox", "Sends of an owned partition that wait or are under way", ({ outbox }) => outbox);
+  each("mayfly_partition_sleepers", "Machines of an owned partition that sleep", ({ sleepers }) => sleepers);
 }
 
 /** Every flow; of very many only those that had a message, since a scrape of idle thousands would hold up the others. */

@@ -21,11 +21,16 @@ export { type Problem, sendProblem } from "./contract/http/problem.ts";
 export { type Connectors } from "./contract/connectors.ts";
 export {
   type Cluster,
+  type ClusterDesk,
+  type ClusterStatus,
   type ForwardedMessage,
   type ForwardedOrigin,
   type Partition,
   type PartitionHost,
+  type PartitionLoad,
   partitionOf,
+  type ShownNode,
+  type ShownPartition,
 } from "./contract/cluster.ts";
 export {
   type ConnectorContext,

@@ -1,5 +1,6 @@
 /** The answer of /ready: what can't work now, put together from all parts. */
 import type { Clock } from "#base";
+import type { PartitionLoad } from "./contract/cluster.ts";
 import { gatewayLimits } from "./contract/limits.ts";
 import { type GatewayMemory, memoryBusy } from "./contract/memory.ts";
 import type { Readiness } from "./contract/readiness.ts";
@@ -17,9 +18,11 @@ export interface ReadinessParts {
   /** An error nobody expected, for a while. */
   readonly unexpected: object | undefined;
   readonly flows: readonly ServedFlow[];
+  /** Of a node of a cluster: the partitions that it owns. */
+  readonly loads: readonly PartitionLoad[] | undefined;
 }
 
-export function readinessOf({ state, clock, persistence, journal, memory, history, unexpected, flows }: ReadinessParts): Readiness {
+export function readinessOf({ state, clock, persistence, journal, memory, history, unexpected, flows, loads }: ReadinessParts): Readiness {
   const problems: object[] = state === "running" ? [] : [{ gateway: state }];
   const troubled = persistence.troubled ?? journal.trouble?.message;
   if (troubled !== undefined) problems.push({ journal: troubled });
@@ -35,7 +38,8 @@ export function readinessOf({ state, clock, persistence, journal, memory, histor
   ]);
   const trouble = history?.trouble;
   const remarks = [...(trouble === undefined ? [] : [{ history: trouble }]), ...flows.flatMap(stuckSleepers)];
-  return { ready: problems.length === 0, problems, remarks, paused };
+  const partitions = loads?.map(({ partition }) => partition).sort((a, b) => a - b);
+  return { ready: problems.length === 0, problems, remarks, paused, ...(partitions === undefined ? {} : { partitions }) };
 }
 
 /** They wait until what they need is back, and keep no other message waiting. */

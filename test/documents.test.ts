@@ -63,7 +63,7 @@ function wholeConfig(block: string): string {
 }
 
 test("every configuration in README.md, CONNECTORS.md, DASHBOARD.md and HISTORY.md is taken", () => {
-  const configs = ["README.md", "CONNECTORS.md", "DASHBOARD.md", "HISTORY.md"].flatMap((name) => blocks(name, "yaml"));
+  const configs = ["README.md", "CONNECTORS.md", "CLUSTER.md", "DASHBOARD.md", "HISTORY.md"].flatMap((name) => blocks(name, "yaml"));
   ok(configs.length >= 20);
   for (const block of configs) {
     const { flows } = readConfig(wholeConfig(block), join(folder, "mayfly.yaml"), { ...connectors, environment });
@@ -202,6 +202,7 @@ const runBy: Readonly<Record<string, string>> = {
   "CLI.md ts": "test/documents.test.ts",
   "CONTRACTS.md ts": "cli/contract-types.test.ts",
   "CONTRACTS.md json": "connectors/http/contract/source.test.ts",
+  "CLUSTER.md yaml": "test/documents.test.ts",
   "CONTRACTS.md yaml": "connectors/http/contract/document.test.ts",
   "CONFIG.md yaml": "test/documents.test.ts",
   "CONNECTORS.md yaml": "test/documents.test.ts",

@@ -5,6 +5,7 @@ import { addBacktest } from "./backtest.ts";
 import { addBench } from "./bench.ts";
 import { addBoot } from "./boot.ts";
 import { addBuild } from "./build.ts";
+import { addCluster } from "./cluster.ts";
 import { addCompile } from "./compile.ts";
 import { addDebug } from "./debug.ts";
 import { addDeploy } from "./deploy.ts";
@@ -66,6 +67,7 @@ export const commands: readonly ((program: Command, cli: Cli) => Command)[] = [
   addFlows,
   addOutlets,
   addQueue,
+  addCluster,
   addImages,
   addRollback,
   addDeploy,

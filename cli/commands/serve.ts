@@ -32,10 +32,13 @@ export function announce(serving: Serving): void {
     });
     logger.info({ flow: name, from: sources, to: Object.keys(to) }, "serving");
   }
+  const { cluster } = config;
   const journal =
-    config.journal.dir === undefined
-      ? "in memory: queued messages are lost in a crash, unless their sender keeps them"
-      : config.journal.dir;
+    cluster !== undefined
+      ? `in the cluster ${cluster.name}, with ${cluster.replicas} ${cluster.replicas === 1 ? "copy" : "copies"}`
+      : config.journal.dir === undefined
+        ? "in memory: queued messages are lost in a crash, unless their sender keeps them"
+        : config.journal.dir;
   logger.info({ url, journal, admin: gateway.admin.socket, page: pageUrl(serving) }, "ready");
 }
 

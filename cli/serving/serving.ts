@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { CodedError, collectGarbage, isCoded, systemClock } from "#base";
+import { collectGarbage, isCoded, systemClock } from "#base";
 import { connectors } from "#connectors";
 import {
   configuredBodyStore,
@@ -20,9 +20,11 @@ import {
   type RootLogger,
   settles,
 } from "#gateway";
+import type { OpenedCluster } from "#cluster";
 import type { Monitor } from "#monitors";
 import type { Telemetry } from "#telemetry";
 import { openMonitor } from "../monitors.ts";
+import { openedCluster, ownFolders } from "./cluster.ts";
 import { catchUnexpected } from "./last-resort.ts";
 import { functionImages } from "./function-images.ts";
 import { Images } from "./images.ts";
@@ -90,8 +92,8 @@ interface Loaded {
   readonly secrets: string;
 }
 
-async function load({ file, environment, port }: ServingOptions): Promise<Loaded> {
-  const config = withPort(await loadConfig(file, connectors, environment), port);
+async function load({ file, environment = process.env, port }: ServingOptions): Promise<Loaded> {
+  const config = await ownFolders(withPort(await loadConfig(file, connectors, environment), port), environment);
   return { config, secrets: secretsOf(config.secretFiles) };
 }
 
@@ -102,6 +104,7 @@ interface Parts extends Loaded {
   readonly gateway: Gateway;
   readonly logger: RootLogger;
   readonly telemetry: Telemetry | undefined;
+  readonly opened: OpenedCluster | undefined;
   /** Leaves the process's uncaught errors to others. */
   readonly letGo: () => void;
 }
@@ -115,13 +118,14 @@ class TheServing implements Serving {
   readonly #images: Images;
   readonly #telemetry: Telemetry | undefined;
   readonly #letGo: () => void;
+  readonly #opened: OpenedCluster | undefined;
   #config: GatewayConfig;
   /** Secrets of the served configuration, by a hash. */
   #secrets: string;
   #watch: NodeJS.Timeout | undefined;
   #reloads = 0;
 
-  constructor(options: ServingOptions, { config, secrets, monitor, monitors, images, gateway, logger, telemetry, letGo }: Parts) {
+  constructor(options: ServingOptions, { config, secrets, monitor, monitors, images, gateway, logger, telemetry, letGo, opened }: Parts) {
     this.#options = options;
     this.#config = config;
     this.#secrets = secrets;
@@ -130,6 +134,7 @@ class TheServing implements Serving {
     this.#images = images;
     this.#telemetry = telemetry;
     this.#letGo = letGo;
+    this.#opened = opened;
     this.gateway = gateway;
     this.logger = logger;
   }
@@ -193,6 +198,7 @@ class TheServing implements Serving {
     const untilMs = systemClock.monotonicMs() + this.#config.drain;
     clearInterval(this.#watch);
     await this.gateway.stop();
+    await this.#opened?.close();
     const leftMs = Math.max(untilMs - systemClock.monotonicMs(), cliLimits.telemetryFlushMs);
     await Promise.all([closed(this.#monitor, this.logger), closed(this.#monitors, this.logger), this.#telemetry?.stop(leftMs)]);
     this.#letGo();
@@ -202,11 +208,6 @@ class TheServing implements Serving {
 /** Starts serving. Rejects with a CodedError, MF_STOPPING when `ended` came first; then nothing runs. */
 export async function startServing(options: ServingOptions): Promise<Serving> {
   const { config, secrets } = await load(options);
-  if (config.cluster !== undefined)
-    throw new CodedError(
-      "MF_CLUSTER_UNSUPPORTED",
-      "this version of Mayfly can't serve as a node of a cluster yet: remove cluster from mayfly.yaml",
-    );
   const written =
     options.logger ??
     createLogger({ log: options.json === true ? { ...config.log, format: "json" } : config.log, terminal: process.stdout.isTTY === true });
@@ -218,18 +219,23 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   const monitors = new ManyMonitors(monitor, (name) => openMonitor(name, { ...settings, isolation: "flow" }));
   let served: TheServing | undefined;
   let history: ReturnType<typeof configuredHistory>;
+  let opened: OpenedCluster | undefined;
   try {
     const { dir } = config.journal;
     const images = new Images({ base: config.base, journal: dir === undefined ? undefined : resolve(config.base, dir) }, monitor, logger);
     await images.open();
     images.include = config.build.include;
     images.trust = config.images.trust;
-    const deadLetters = new DeadLetters(
-      resolve(config.base, config.deadLetters.dir),
-      undefined,
-      (flow) => (served?.config ?? config).flows[flow]?.keepCredentials === true,
-    );
-    const journal = configuredJournal(config, deadLetters, logger, memory.journal);
+    const keepsCredentials = (flow: string): boolean => (served?.config ?? config).flows[flow]?.keepCredentials === true;
+    opened = await openedCluster(config, {
+      logger,
+      memory,
+      environment: options.environment ?? process.env,
+      keepsCredentials,
+      address: () => served?.url,
+    });
+    const deadLetters = opened?.deadLetters ?? new DeadLetters(resolve(config.base, config.deadLetters.dir), undefined, keepsCredentials);
+    const journal = opened?.journal ?? configuredJournal(config, deadLetters, logger, memory.journal);
     history = configuredHistory(config, logger);
     const gateway = createGateway(config, {
       history,
@@ -237,7 +243,10 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       runner: monitors,
       journal,
       deadLetters,
-      bodyStore: configuredBodyStore(config),
+      cluster: opened?.cluster,
+      clusterDesk: opened,
+      // A body stored beside one node's journal is not there for the others.
+      bodyStore: opened === undefined ? configuredBodyStore(config) : undefined,
       memory,
       connectors,
       logger,
@@ -260,10 +269,11 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     images.sleepers = () => gateway.sleepers.byImage();
     images.settleAll();
     collectGarbage(); // of the builds
-    served = new TheServing(options, { config, secrets, monitors, monitor, images, gateway, logger, telemetry, letGo });
+    served = new TheServing(options, { config, secrets, monitors, monitor, images, gateway, opened, logger, telemetry, letGo });
     served.watchSecrets();
     return served;
   } catch (error) {
+    await opened?.close();
     await Promise.all([closed(monitor, logger), closed(monitors, logger), history?.close(), telemetry?.stop(cliLimits.telemetryFlushMs)]);
     throw error;
   }

@@ -68,7 +68,7 @@ export class Answerer {
     };
     if (!this.#taking || this.#working.size >= this.#limits.answeredCalls) {
       this.#assemblies.drop(name);
-      if (index === 0) answer(answerVerbs.busy);
+      if (index === 0) answer(this.#taking ? answerVerbs.busy : answerVerbs.stopping);
       return;
     }
     const assembled = this.#assemblies.take(name, frame, this.#clock.monotonicMs());

@@ -17,13 +17,18 @@ import { subjectsOf, type Subjects } from "./subjects.ts";
 import type { Arrived, Wire } from "./wire.ts";
 
 /** First byte of an answer: it has a content, or the reason why it has not. */
-export const answerVerbs = { answered: 0, busy: 1, misfit: 2 } as const;
+export const answerVerbs = { answered: 0, busy: 1, misfit: 2, stopping: 3 } as const;
 
 export type CallEnd =
   | { readonly status: "answered"; readonly content: Uint8Array }
   /** Nothing was done: the node is not there, takes no more, or does not understand. */
   | { readonly status: "unreached" | "busy" | "misfit" | "too-long" }
   | { readonly status: "lost" };
+
+const refusals: Readonly<Partial<Record<number, "busy" | "unreached">>> = {
+  [answerVerbs.busy]: "busy",
+  [answerVerbs.stopping]: "unreached",
+};
 
 interface Call {
   readonly node: string;
@@ -149,7 +154,7 @@ export class Asker {
   #answered(frame: PartFrame): void {
     const { call, verb } = frame;
     if (!this.#calls.has(call)) return;
-    if (verb !== answerVerbs.answered) return this.#end(call, { status: verb === answerVerbs.busy ? "busy" : "misfit" });
+    if (verb !== answerVerbs.answered) return this.#end(call, { status: refusals[verb] ?? "misfit" });
     const assembled = this.#assemblies.take(String(call), frame, this.#clock.monotonicMs());
     if (assembled.status === "whole") this.#end(call, { status: "answered", content: assembled.content });
     else if (assembled.status !== "more") this.#end(call, { status: "lost" });

@@ -44,6 +44,10 @@ interface Lane {
   round: number;
   /** Turned back, by their number, and what came behind them. */
   readonly turned: Map<number, Waiting>;
+  /** When the first of these was turned back. */
+  sinceMs: number;
+  /** Goes up when those under way are waited for no more: their former owner may never say what became of them. */
+  epoch: number;
   cancel: (() => void) | undefined;
 }
 
@@ -137,16 +141,20 @@ export class Forwarder {
   #laneOf(partition: Partition): Lane {
     let lane = this.#lanes.get(partition);
     if (lane === undefined)
-      this.#lanes.set(partition, (lane = { underWay: 0, owner: undefined, round: 0, turned: new Map(), cancel: undefined }));
+      this.#lanes.set(
+        partition,
+        (lane = { underWay: 0, owner: undefined, round: 0, turned: new Map(), sinceMs: 0, epoch: 0, cancel: undefined }),
+      );
     return lane;
   }
 
   /** Sends it in this turn of the event loop. */
   #send(partition: Partition, lane: Lane, number: number, waiting: Waiting): void {
+    const { epoch } = lane;
     lane.underWay += 1;
     lane.owner = this.#ports.ownerOf(partition);
     void waiting.try().then((told) => {
-      lane.underWay -= 1;
+      if (lane.epoch === epoch) lane.underWay -= 1;
       const isOver = told || this.#closed;
       if (!told && isOver) waiting.giveUp();
       if (!isOver) this.#turn(partition, lane, number, waiting);
@@ -155,9 +163,10 @@ export class Forwarder {
   }
 
   #turn(partition: Partition, lane: Lane, number: number, waiting: Waiting): void {
+    if (lane.turned.size === 0) lane.sinceMs = this.#ports.clock.monotonicMs();
     lane.turned.set(number, waiting);
     this.#waiting += 1;
-    if (lane.underWay === 0) this.#lookAgain(partition, lane);
+    this.#lookAgain(partition, lane);
   }
 
   /** Sends on what was turned back, once all that was under way is back and the partition has an owner. */
@@ -165,8 +174,11 @@ export class Forwarder {
     if (lane.cancel !== undefined) return;
     lane.cancel = this.#ports.clock.after(this.#limits.lookupMs, () => {
       lane.cancel = undefined;
-      if (lane.underWay > 0 || this.#closed) return;
       const nowMs = this.#ports.clock.monotonicMs();
+      if (this.#closed) return;
+      if (lane.underWay > 0 && nowMs - lane.sinceMs <= this.#limits.formerOwnerMs) return this.#lookAgain(partition, lane);
+      if (lane.underWay > 0) lane.epoch += 1;
+      lane.underWay = 0;
       const numbers = [...lane.turned.keys()].sort((a, b) => a - b);
       const hasOwner = this.#ports.ownerOf(partition) !== undefined;
       lane.round += 1;

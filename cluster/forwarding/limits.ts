@@ -25,6 +25,8 @@ export const forwardingLimits = {
   /** How long a message waits for its partition to have an owner, if its sender waits for the answer, and if a broker has it. */
   callerPatienceMs: 2_000,
   brokerPatienceMs: 20_000,
+  /** How long messages wait for those before them, which a former owner has: it can commit nothing of them any more. */
+  formerOwnerMs: 5_000,
   /** Interval at which a partition's owner is looked up while it has none. */
   lookupMs: 50,
   /** Senders and partitions whose last messages that were turned back are remembered. */

@@ -1,3 +1,4 @@
 /** Which node owns which partition. */
-export { Ownership, type OwnershipOptions, type ShownNode } from "./ownership.ts";
+export { Ownership, type OwnershipOptions } from "./ownership.ts";
 export { openStreamStore, type StoreOptions } from "./stream-store.ts";
+export type { Store } from "./store.ts";

@@ -46,12 +46,13 @@ async function start(cluster: string, name: string): Promise<Node> {
       life: `${name}-${process.hrtime.bigint()}`,
       partitions,
       version: "1",
+      address: () => "http://here",
     },
-    gain: async () => {},
+    gain: async (_, begin) => void begin(),
     rest: async () => {},
     lost: (partition) => void lost.push(partition),
   });
-  await ownership.start("");
+  await ownership.start();
   return { ownership, connection, lost };
 }
 

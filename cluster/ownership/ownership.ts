@@ -11,9 +11,9 @@
  * this is for liveness alone: what makes a deposed owner harmless is the fence of the partition's log.
  */
 import { type Clock, CodedError, isCoded } from "#base";
-import type { Logger, Partition } from "#gateway";
+import type { Logger, Partition, ShownNode } from "#gateway";
 import { assign } from "./assignment.ts";
-import { encodeEntry, type NodeEntry, nodeKey, type PartitionEntry, partitionKey } from "./entries.ts";
+import { decodeEntry, encodeEntry, type NodeEntry, nodeKey, type PartitionEntry, partitionKey } from "./entries.ts";
 import { ownershipLimits, type OwnershipLimits } from "./limits.ts";
 import type { Store } from "./store.ts";
 import { View } from "./view.ts";
@@ -29,23 +29,17 @@ export interface OwnershipOptions {
   readonly partitions: number;
   readonly version: string;
   readonly limits?: OwnershipLimits;
-  /** Takes it up. Rejects when that fails: it is given back, for this node or another to try again. */
-  gain(partition: Partition): Promise<void>;
+  /** Where this node's HTTP server listens, to be shown; empty until it does. */
+  readonly address: () => string;
+  /**
+   * Takes it up, and calls `begin` in the turn from which on it is worked on; false there: it was lost meanwhile. Rejects when that fails: it is
+   * given back, for this node or another to try again.
+   */
+  gain(partition: Partition, begin: () => boolean): Promise<void>;
   /** Ends what is under way, within `mostMs`, and closes it. Never rejects. */
   rest(partition: Partition, mostMs: number): Promise<void>;
   /** Another may have it: nothing of it goes on. Also called for one that was being gained or rested. */
   lost(partition: Partition): void;
-}
-
-/** A node as `mayfly cluster status` shows it. */
-export interface ShownNode {
-  readonly name: string;
-  readonly life: string;
-  readonly sinceMs: number;
-  readonly version: string;
-  readonly address: string;
-  readonly state: "up" | "draining";
-  readonly partitions: number;
 }
 
 interface Own {
@@ -62,12 +56,13 @@ export class Ownership {
   readonly #own = new Map<number, Own>();
   /** Partitions that could not be taken up, and when to try again. */
   readonly #againMs = new Map<number, number>();
-  #address = "";
   #state: NodeEntry["state"] = "up";
   #sinceMs = 0;
   #startedMs = 0;
   #beat = 0;
   #beating = false;
+  /** A beat of this process was kept. */
+  #hasName = false;
   /** When the last beat that was kept was sent, and when one was sent at all. */
   #keptMs = 0;
   #sentMs = Number.NEGATIVE_INFINITY;
@@ -84,10 +79,9 @@ export class Ownership {
     this.#view = new View(options.partitions);
   }
 
-  /** `address`: of this node's HTTP server, to be shown. Rejects with MF_CLUSTER_NODE_TAKEN when a process of this name is there. */
-  async start(address: string): Promise<void> {
+  /** Rejects with MF_CLUSTER_NODE_TAKEN when a process of this name is there. */
+  async start(): Promise<void> {
     const { store, clock } = this.#options;
-    this.#address = address;
     this.#sinceMs = clock.now();
     this.#endWatch = await store.watch((key, value, revision) => this.#saw(key, value, revision));
     await this.#takeName();
@@ -104,9 +98,13 @@ export class Ownership {
     return this.#view.node(entry.owner)?.life === entry.life ? entry.owner : undefined;
   }
 
-  /** Gained, and not being given away. */
+  /** Gained, and not being given away. False at once when the last beat is too old, also if no timer has run since: after a long stop. */
   isOwned(partition: Partition): boolean {
-    return this.#own.get(partition)?.state === "owned";
+    return this.#own.get(partition)?.state === "owned" && !this.#isOver(this.#options.clock.monotonicMs());
+  }
+
+  #isOver(nowMs: number): boolean {
+    return nowMs - this.#keptMs > this.#limits.stepDownMs;
   }
 
   /** Gained partitions, in order. */
@@ -156,11 +154,11 @@ export class Ownership {
       }
     };
     await Promise.all(Array.from({ length: this.#limits.restsAtStop }, worker));
+    if (this.#ended) return;
     this.#ended = true;
-    this.#cancelTick?.();
     this.#state = "gone";
     await this.#putBeat().catch(() => undefined);
-    this.#endWatch?.();
+    this.#leave();
   }
 
   #live(): [string, NodeEntry][] {
@@ -179,6 +177,7 @@ export class Ownership {
   #saw(key: string, value: Uint8Array, revision: number): void {
     const { clock, node, life } = this.#options;
     if (key === nodeKey(node)) this.#echoMs = clock.monotonicMs();
+    if (key === nodeKey(node) && this.#isReplaced(value, revision)) return this.#replaced();
     const seen = this.#view.saw(key, value, revision, clock.monotonicMs());
     if (seen === undefined) return;
     const own = this.#own.get(seen);
@@ -186,6 +185,30 @@ export class Ownership {
     const { entry } = this.#view.partition(seen);
     if (entry?.life === life) own.revision = Math.max(own.revision, revision);
     else if (revision > own.revision) this.#lose(seen as Partition, "another node has taken it");
+  }
+
+  /** Another process beats under this node's name, which this one has had. */
+  #isReplaced(value: Uint8Array, revision: number): boolean {
+    if (revision <= this.#view.nodeRevision(this.#options.node)) return false; // of the one before, told late
+    const seen = decodeEntry(nodeKey(this.#options.node), value);
+    return this.#hasName && seen?.kind === "node" && seen.node?.life !== this.#options.life;
+  }
+
+  /** It was stopped for long, and its successor has taken the name: it takes no part any more. */
+  #replaced(): void {
+    this.#options.logger.error(
+      { code: "MF_CLUSTER_NODE_TAKEN" },
+      "another process has taken over this node's name and partitions: stop this one, or give it another name",
+    );
+    this.#leave();
+    for (const partition of [...this.#own.keys()]) this.#lose(partition as Partition, undefined);
+  }
+
+  #leave(): void {
+    this.#ended = true;
+    this.#state = "gone";
+    this.#cancelTick?.();
+    this.#endWatch?.();
   }
 
   /** Waits for the beats of another process of this name, if the last one did not leave. */
@@ -212,7 +235,7 @@ export class Ownership {
     if (this.#ended) return;
     this.#cancelTick = clock.after(this.#limits.tickMs, () => this.#tick());
     if (nowMs - this.#sentMs >= this.#limits.beatMs && !this.#beating) this.#sendBeat(nowMs);
-    if (nowMs - this.#keptMs > this.#limits.stepDownMs) return this.#stepDown();
+    if (this.#isOver(nowMs)) return this.#stepDown();
     if (nowMs - this.#echoMs > this.#limits.freshMs) return this.#view.renew(nowMs);
     if (nowMs - this.#startedMs < this.#limits.settleMs) return;
     this.#act(nowMs);
@@ -233,10 +256,11 @@ export class Ownership {
   }
 
   async #putBeat(): Promise<boolean> {
-    const { store, node, life, version } = this.#options;
-    const entry: NodeEntry = { life, sinceMs: this.#sinceMs, version, address: this.#address, state: this.#state, beat: ++this.#beat };
+    const { store, node, life, version, address } = this.#options;
+    const entry: NodeEntry = { life, sinceMs: this.#sinceMs, version, address: address(), state: this.#state, beat: ++this.#beat };
     const revision = await store.put(nodeKey(node), encodeEntry(entry), this.#view.nodeRevision(node));
     if (revision === undefined) return this.#view.node(node)?.life === life; // a retry of one that was kept
+    this.#hasName = true;
     this.#view.saw(nodeKey(node), encodeEntry(entry), revision, this.#options.clock.monotonicMs());
     return true;
   }
@@ -294,12 +318,21 @@ export class Ownership {
   async #gain(partition: Partition, own: Own): Promise<void> {
     const { clock, gain, logger } = this.#options;
     this.#claiming += 1;
+    let isClaiming = true;
+    const claimed = (): void => {
+      if (isClaiming) this.#claiming -= 1;
+      isClaiming = false;
+    };
     try {
       const isClaimed = await this.#put(partition, own, { owner: this.#options.node, life: this.#options.life, resting: false });
       if (!isClaimed) return void (this.#own.get(partition) === own && this.#own.delete(partition));
-      await gain(partition);
+      await gain(partition, () => {
+        if (this.#own.get(partition) !== own || this.#isOver(clock.monotonicMs())) return false;
+        own.state = "owned";
+        claimed();
+        return true;
+      });
       if (this.#own.get(partition) !== own) return this.#options.lost(partition);
-      own.state = "owned";
       this.#againMs.delete(partition);
       logger.debug({ partition }, "a partition was taken up");
     } catch (error) {
@@ -308,7 +341,7 @@ export class Ownership {
       logger.warn({ partition, code: isCoded(error) ? error.code : undefined, error: String(error) }, "a partition could not be taken up");
       await this.#release(partition, own);
     } finally {
-      this.#claiming -= 1;
+      claimed();
     }
   }
 
@@ -317,7 +350,8 @@ export class Ownership {
     const own = this.#own.get(partition);
     if (own?.state === "owned") {
       own.state = "resting";
-      own.work = this.#rest(partition, own);
+      const begun = own.work;
+      own.work = begun.then(() => (this.#own.get(partition) === own ? this.#rest(partition, own) : undefined));
     }
     return own?.work ?? Promise.resolve();
   }

@@ -76,14 +76,23 @@ class World {
     const clock = new ProcessClock(this.clock);
     const life = `${name}.${this.#lives++}`;
     const ownership = new Ownership({
-      ...{ clock, node: name, life, partitions, version: "1", logger: silentLogger, store: this.store.of(name) },
-      gain: (partition) => this.#gain(partition, name, life),
+      ...{
+        clock,
+        node: name,
+        life,
+        partitions,
+        version: "1",
+        address: () => "http://here",
+        logger: silentLogger,
+        store: this.store.of(name),
+      },
+      gain: (partition, begin) => this.#gain(partition, name, life, begin),
       rest: () => new Promise((resolve) => this.clock.after(this.random.below(200), resolve)),
       lost: () => (this.lost += 1),
     });
     const node = { name, life, clock, ownership };
     this.nodes.set(name, node);
-    await ownership.start("http://here");
+    await ownership.start();
     return node;
   }
 
@@ -123,10 +132,11 @@ class World {
       }
   }
 
-  #gain(partition: Partition, name: string, life: string): Promise<void> {
+  #gain(partition: Partition, name: string, life: string, begin: () => boolean): Promise<void> {
     return new Promise((resolve, reject) => {
       this.clock.after(this.random.below(300), () => {
         if (this.failOneIn > 0 && this.random.below(this.failOneIn) === 0) return reject(new Error("a disk"));
+        if (!begin()) return resolve();
         this.gained += 1;
         this.writer[partition] = life;
         for (const other of this.nodes.values())

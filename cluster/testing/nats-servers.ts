@@ -63,9 +63,12 @@ export class NatsServers {
     return broker;
   }
 
-  /** Resolves once JetStream answers, which a majority of the servers must have elected a leader for. */
+  /** Resolves once JetStream answers through each server, which a majority must have elected a leader for. */
   async ready(): Promise<void> {
-    const servers = this.each.map(({ port }) => `127.0.0.1:${port}`);
+    for (const { port } of this.each) await this.#answers(`127.0.0.1:${port}`);
+  }
+
+  async #answers(servers: string): Promise<void> {
     let last: unknown;
     for (const end = Date.now() + patienceMs; Date.now() < end; await new Promise((resolve) => setTimeout(resolve, 100))) {
       const connection = await connect({ servers, timeout: 1_000, reconnect: false }).catch((error: unknown) => void (last = error));

@@ -52,6 +52,57 @@ export interface Cluster {
   end(): Promise<void>;
 }
 
+/** A node as `mayfly cluster status` shows it. */
+export interface ShownNode {
+  readonly name: string;
+  /** Of its process: a restarted node has another one. */
+  readonly life: string;
+  /** Milliseconds since 1970, by that node's clock. */
+  readonly sinceMs: number;
+  readonly version: string;
+  /** Where its HTTP server listens; empty until it does. */
+  readonly address: string;
+  readonly state: "up" | "draining";
+  /** How many it owns. */
+  readonly partitions: number;
+}
+
+/** Numbers of one partition; only its owner knows them. */
+export interface PartitionLoad {
+  readonly partition: number;
+  /** Messages that wait or run. */
+  readonly pending: number;
+  readonly outbox: number;
+  readonly sleepers: number;
+}
+
+export interface ShownPartition extends PartitionLoad {
+  /** Undefined: nobody. */
+  readonly owner: string | undefined;
+  /** False where the owner did not answer: its numbers are 0. */
+  readonly isKnown: boolean;
+}
+
+/** A cluster as any of its nodes shows it. */
+export interface ClusterStatus {
+  readonly cluster: string;
+  /** The node that was asked. */
+  readonly node: string;
+  /** By name. */
+  readonly nodes: readonly ShownNode[];
+  /** By number. */
+  readonly partitions: readonly ShownPartition[];
+}
+
+/** The cluster for its operator. */
+export interface ClusterDesk {
+  /** Numbers of the partitions that this node owns. */
+  loads(): readonly PartitionLoad[];
+  status(): Promise<ClusterStatus>;
+  /** The node gives its partitions away, and takes no others as long as it runs. Rejects with MF_CLUSTER_NODE_UNKNOWN. */
+  drain(node: string): Promise<void>;
+}
+
 /** The gateway, as its cluster sees it. None of these rejects. */
 export interface PartitionHost {
   /** The partition's journal was read back and is part of the gateway's: its backlog, sleepers and sends are taken up. */

@@ -7,4 +7,6 @@ export interface Readiness {
   readonly remarks: readonly object[];
   /** Flows and outlets that an operator has stopped, as `flows.orders.to.crm`; they make nothing unready. */
   readonly paused: readonly string[];
+  /** Of a node of a cluster: the partitions that it owns. */
+  readonly partitions?: readonly number[];
 }

@@ -81,8 +81,9 @@ export function addProbes(routes: HttpRoutes, gateway: Administered, access: Acc
     response.end("pong\n");
   });
   routes.add("GET", "/ready", (request, response) => {
-    const { ready, problems, remarks, paused } = gateway.ready();
-    const told = { ready, problems, ...(remarks.length === 0 ? {} : { remarks }), ...(paused.length === 0 ? {} : { paused }) };
+    const { ready, problems, remarks, paused, partitions } = gateway.ready();
+    const some = { ...(remarks.length === 0 ? {} : { remarks }), ...(paused.length === 0 ? {} : { paused }) };
+    const told = { ready, problems, ...some, ...(partitions === undefined ? {} : { partitions }) };
     sendJson(response, ready ? 200 : 503, isTrusted(request, access) ? told : { ready });
   });
 }
