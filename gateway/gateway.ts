@@ -219,7 +219,7 @@ class TheGateway implements Gateway, Administered {
       clock: this.#clock,
       configOf: (flow) => this.#configOf(flow),
     });
-    this.#retries = new LetterRetries({ ...ports, clock: this.#clock, flows: this.#flows });
+    this.#retries = new LetterRetries({ ...ports, clock: this.#clock, flows: this.#flows, shares: () => this.#shared.shares });
     this.#unexpected = new UnexpectedErrors(this.#clock, ports.logger);
     this.#agent = fetchAgent(config);
     this.#listeners = new Listeners(config, { clock: this.#clock, logger: ports.logger, unexpected: this.#unexpected.report });
@@ -451,7 +451,7 @@ class TheGateway implements Gateway, Administered {
       if (this.#stopped !== undefined) throw stoppedEarly();
       this.#listeners.show(this.#ports.connectors.describe?.(this.#config));
       this.#listeners.routesAreThere();
-      await this.#shared.shares?.cluster.begin(new Partitions(this.#flows, this.#shared));
+      await this.#shared.shares?.cluster.begin(new Partitions(this.#flows, this.#retries, this.#shared));
       this.#state = "running";
     } catch (error) {
       await this.#close();

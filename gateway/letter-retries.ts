@@ -7,10 +7,12 @@ import { gatewayLimits } from "./contract/limits.ts";
 import type { Outcome } from "./contract/message.ts";
 import { storedBodyOf } from "./contract/stored-body.ts";
 import type { FoundLetter } from "./held.ts";
+import type { Shares } from "./delivery/shares.ts";
 import { retryLetters } from "./journal/dead-letter-operations.ts";
 import type { DeadLetter, DeadLetters } from "./journal/dead-letters.ts";
 import type { Journal } from "./journal/journal.ts";
 import type { ServedFlow } from "./served-flow.ts";
+import { type LetterRetry, ownerOfLetter, retryThere } from "./letters-elsewhere.ts";
 import { letterBody } from "./stored-bodies/letter-body.ts";
 import type { BodyStore } from "./stored-bodies/store.ts";
 
@@ -22,6 +24,8 @@ export interface LetterRetryPorts {
   readonly logger: Logger;
   /** As of now: a reload changes them. */
   readonly flows: ReadonlyMap<string, ServedFlow>;
+  /** Absent: everything is this process's own. */
+  readonly shares: () => Shares | undefined;
 }
 
 export class LetterRetries {
@@ -40,9 +44,21 @@ export class LetterRetries {
 
   /** Waits a moment for the end of the message, if it is edited, holds others, or `wait` says so. Undefined if there is no such letter. Rejects with MF_FLOW_UNKNOWN, and what refused the letter. */
   async retry(id: string, body?: Uint8Array, wait = false): Promise<Outcome | undefined> {
-    const { deadLetters, flows } = this.#ports;
-    const found = await deadLetters.read(id);
+    const found = await this.#ports.deadLetters.read(id);
     if (found === undefined) return undefined;
+    const shares = this.#ports.shares();
+    const away = ownerOfLetter(found.letter, shares);
+    return shares !== undefined && away !== undefined ? retryThere(shares, away, { id, body, wait }) : this.#retryHere(found, body, wait);
+  }
+
+  /** For another node, which knows this one as the owner of the letter's partition. */
+  async retryHere({ id, body, wait }: LetterRetry): Promise<Outcome | undefined> {
+    const found = await this.#ports.deadLetters.read(id);
+    return found && this.#retryHere(found, body, wait);
+  }
+
+  async #retryHere(found: FoundLetter, body: Uint8Array | undefined, wait: boolean): Promise<Outcome> {
+    const { flows } = this.#ports;
     const { flow } = found.letter;
     const served = flows.get(flow);
     if (served === undefined) throw unknownFlow(flow, flows.keys());

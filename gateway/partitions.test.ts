@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { test } from "node:test";
 import type { Event } from "#abi";
 import { type Rig, until, withPeer } from "./testing/rig.ts";
-import { done, type Script, send, text } from "./testing/scripted.ts";
+import { done, fail, type Script, send, text } from "./testing/scripted.ts";
 import { allPartitions as all, withTwo } from "./testing/two-nodes.ts";
 
 interface Answer {
@@ -172,5 +172,30 @@ test("what one node of a cluster runs for a flow runs on the owner of the flow's
     await to.release(partition);
     await from.take(partition);
     await until(() => one.runner.delivered.length > before);
+  });
+});
+
+test("a dead letter is retried by the owner of its partition, whichever node is asked", async () => {
+  let fails = true;
+  const script =
+    (name: string): Script =>
+    (event) =>
+      event.kind === "deliver" ? (fails ? [fail("E", "no", false)] : [done(name)]) : undefined;
+  const yaml = `flows: { job: { image: job.mfi, key: "header:k", from: [ { http: { path: /jobs, mode: accept } } ] } }`;
+  await withTwo(yaml, [{ job: script("one") }, { job: script("two") }], async ({ rigs: [one, two], shared }) => {
+    equal((await post(two, "/jobs", "x", { k: "a" })).status, 202);
+    const id = await until(async () => {
+      for await (const letter of shared.deadLetters.list()) return letter.id;
+      return undefined;
+    });
+    fails = false;
+    const outcome = await two.gateway.retryDeadLetter(id, undefined, true);
+    deepEqual(
+      [outcome?.status, outcome !== undefined && "reply" in outcome ? text(outcome.reply?.body ?? new Uint8Array(0)) : ""],
+      ["done", "one"],
+    );
+    equal(one.runner.delivered.length, 2);
+    equal(await two.gateway.retryDeadLetter(id), undefined);
+    equal(two.runner.delivered.length, 0);
   });
 });

@@ -14,6 +14,8 @@ import { Shares } from "./delivery/shares.ts";
 import type { LocalWaiters } from "./delivery/sleep/exchange.ts";
 import type { Journal } from "./journal/journal.ts";
 import { PartitionedJournal } from "./journal/partitions/partitioned-journal.ts";
+import type { LetterRetries } from "./letter-retries.ts";
+import { answerOf, type LetterRetry, retryAsked } from "./letters-elsewhere.ts";
 import type { ServedFlow, ServedFlowPorts } from "./served-flow.ts";
 
 /** The node's share; undefined without a cluster. Throws MF_GATEWAY_STATE for a journal that has no partitions, and as `checkForCluster` does. */
@@ -41,11 +43,17 @@ export function checkForCluster({ flows, functions }: GatewayConfig): void {
 
 export class Partitions implements PartitionHost {
   readonly #flows: ReadonlyMap<string, ServedFlow>;
+  readonly #retries: LetterRetries;
   readonly #ports: Pick<ServedFlowPorts, "shares" | "clock" | "unexpected">;
 
   /** `flows` as of now: a reload changes them. */
-  constructor(flows: ReadonlyMap<string, ServedFlow>, ports: Pick<ServedFlowPorts, "shares" | "clock" | "unexpected">) {
+  constructor(
+    flows: ReadonlyMap<string, ServedFlow>,
+    retries: LetterRetries,
+    ports: Pick<ServedFlowPorts, "shares" | "clock" | "unexpected">,
+  ) {
     this.#flows = flows;
+    this.#retries = retries;
     this.#ports = ports;
     if (ports.shares === undefined) return;
     ports.shares.exchange.onSettled = () => {
@@ -89,8 +97,17 @@ export class Partitions implements PartitionHost {
   }
 
   ask(question: unknown): Promise<unknown> {
+    const retry = retryAsked(question);
+    if (retry !== undefined) return this.#retry(retry);
     const waitersOf = (flow: string): LocalWaiters | undefined => this.#flows.get(flow)?.delivery.sleepers;
     return this.#ports.shares?.exchange.answer(question, waitersOf).catch(() => undefined) ?? Promise.resolve(undefined);
+  }
+
+  /** Another node waits for the answer a while only: a retry that takes longer is accepted. */
+  async #retry(retry: LetterRetry): Promise<unknown> {
+    const answer = answerOf(this.#retries.retryHere(retry)).catch(() => undefined);
+    const isSoon = await settles(this.#ports.clock, gatewayLimits.retryAwayMs, answer);
+    return isSoon ? answer : { outcome: { status: "accepted", id: retry.id } };
   }
 
   #pause(ms: number): Promise<void> {

@@ -180,6 +180,8 @@ export const gatewayLimits = {
   stateBytes: 1 * mib,
   /** Time a retry of an edited dead letter waits for the result. */
   retryTellMs: 20 * second,
+  /** The same for one that another node asks for, whose question is open meanwhile. */
+  retryAwayMs: 4 * second,
   /** Dead letters of one flow; beyond it burying fails and the flow's sources are refused. */
   deadLettersPerFlow: 100_000,
   /** Letters that hold messages and are retried at once: they need no place in the flow's queue. */
