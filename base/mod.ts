@@ -3,6 +3,7 @@ import "./tick-shapes.ts";
 export { assert, unreachable } from "./assert.ts";
 export { type Brand } from "./brand.ts";
 export { concatBytes, equalBytes, fromHex, fromUtf8, toHex, toUtf8, writeUtf8 } from "./bytes.ts";
+export { CellMap } from "./cell-map.ts";
 export { type Clock, systemClock } from "./clock.ts";
 export { collectGarbage } from "./collect.ts";
 export { CodedError, isCoded } from "./coded-error.ts";

@@ -118,5 +118,5 @@ export function answerAccepted(
   const headers = ["content-type", "application/json", "mayfly-message-id", id];
   if (answer.status === "duplicate") headers.push("mayfly-duplicate", "true");
   writeHead(response, 202, headers, body.length);
-  response.end(body);
+  response.end(body.toString("latin1"), "latin1"); // in one buffer with the headers
 }

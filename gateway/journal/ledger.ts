@@ -3,7 +3,7 @@
  * memory.ts is this and a dead-letter directory. A durable journal can keep the same ledger as its index: check first
  * (`holds`, `conflicts`), write, and apply once the bytes are down.
  */
-import { assert, type Brand } from "#base";
+import { assert, type Brand, CellMap } from "#base";
 import { gatewayLimits } from "../contract/limits.ts";
 import type { Headers, Reply } from "../contract/message.ts";
 import { DedupWindow } from "./dedup.ts";
@@ -102,7 +102,7 @@ export interface Resend {
 }
 
 export interface FlowLedger {
-  readonly pending: Map<Sequence, PendingMessage>;
+  readonly pending: CellMap<Sequence, PendingMessage>;
   readonly unleased: Set<Sequence>;
   readonly dedup: DedupWindow;
   /** Ids of signals, apart: many of them must not push those of messages out, nor the other way round. */
@@ -182,7 +182,7 @@ export class Ledger<Stored> {
     let flow = this.#flows.get(name);
     if (flow === undefined) {
       flow = {
-        pending: new Map(),
+        pending: new CellMap(),
         unleased: new Set(),
         dedup: new DedupWindow(),
         signalDedup: new DedupWindow(),

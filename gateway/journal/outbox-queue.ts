@@ -8,7 +8,7 @@
  *
  *   delayed: committed for a later date. Nothing waits for it; when the date is there it goes to the end of its key's line.
  */
-import { assert } from "#base";
+import { assert, CellMap } from "#base";
 import { DueHeap } from "./due-heap.ts";
 import type { AttemptRecord, EntryNumber, OutboxEntry } from "./journal.ts";
 
@@ -22,10 +22,10 @@ interface Slot {
 }
 
 export class OutboxQueue {
-  readonly #slots = new Map<EntryNumber, Slot>();
+  readonly #slots = new CellMap<EntryNumber, Slot>();
   /** Unleased, due entries that are the first of their key. */
-  readonly #ready = new Map<EntryNumber, Slot>();
-  readonly #deferred = new Map<EntryNumber, Slot>();
+  readonly #ready = new CellMap<EntryNumber, Slot>();
+  readonly #deferred = new CellMap<EntryNumber, Slot>();
   /** Unsettled entries of one key, oldest first. Only keyed entries are in here. */
   readonly #byKey = new Map<string, EntryNumber[]>();
 

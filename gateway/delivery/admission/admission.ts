@@ -102,11 +102,12 @@ export class Admission {
     this.#expressions = expressionsOf(this.#entrance.flow);
   }
 
-  readonly accept = (incoming: Incoming, origin: Origin): Promise<Outcome> => this.#accept(incoming, { ...origin, isForwarded: false });
+  readonly accept = (incoming: Incoming, { source, place }: Origin): Promise<Outcome> =>
+    this.#accept(incoming, { source, place, isForwarded: false });
 
   /** From another node, which knows this one as the owner. Refused with MF_PARTITION_AWAY where it is not. */
-  readonly acceptForwarded = (incoming: Incoming, origin: Origin): Promise<Outcome> =>
-    this.#accept(incoming, { ...origin, isForwarded: true });
+  readonly acceptForwarded = (incoming: Incoming, { source, place }: Origin): Promise<Outcome> =>
+    this.#accept(incoming, { source, place, isForwarded: true });
 
   readonly #accept = (incoming: Incoming, origin: Entry): Promise<Outcome> => {
     if (incoming.setAside !== undefined) return this.#setAside(incoming, origin, incoming.setAside);

@@ -51,3 +51,23 @@ export class OpenAttempt implements Attempt, Deadline, Linked<OpenAttempt> {
     this.abandon(this.#late());
   }
 }
+
+/** Abandons an attempt that has no caller. In the place of an AbortController, which costs a send more than all else of it. */
+export class Abandonment {
+  #isAbandoned = false;
+  #listener: (() => void) | undefined;
+
+  get isAbandoned(): boolean {
+    return this.#isAbandoned;
+  }
+
+  /** `listener`: of the attempt under way; undefined once it has ended. */
+  listen(listener: (() => void) | undefined): void {
+    this.#listener = listener;
+  }
+
+  abandon(): void {
+    this.#isAbandoned = true;
+    this.#listener?.();
+  }
+}

@@ -1,5 +1,5 @@
 /** Carries out the committed sends of one outlet: leases what is due, makes attempts in free places, settles, defers or buries. */
-import type { Clock, CodedError, Prng } from "#base";
+import { CellMap, type Clock, type CodedError, type Prng } from "#base";
 import { ByteWindow } from "../../contract/byte-window.ts";
 import type { Logger } from "../../contract/connector.ts";
 import type { AttemptRecord, EntryNumber, Journal, OutboxEntry } from "../../journal/journal.ts";
@@ -11,6 +11,7 @@ import type { Tracing } from "../../contract/tracing.ts";
 import type { WitnessedDelivery } from "../../contract/witness.ts";
 import { backoffMs } from "../../contract/backoff.ts";
 import { Holds } from "../holds.ts";
+import { Abandonment } from "./open-attempt.ts";
 import { classified, type OutletChannel } from "./outlet-channel.ts";
 import type { Persistence } from "../persistence.ts";
 import type { Witnesses } from "../witnesses.ts";
@@ -40,7 +41,7 @@ export class Outbox {
   /** Of each entry: attempts in a row that reached no peer. */
   readonly #unreached = new Map<EntryNumber, number>();
   /** Entries that are being sent. */
-  readonly #open = new Map<EntryNumber, AbortController>();
+  readonly #open = new CellMap<EntryNumber, Abandonment>();
   /** Keys behind a dead letter: nothing of them is sent. */
   readonly holds = new Holds();
   #cancelTimer: (() => void) | undefined;
@@ -124,7 +125,7 @@ export class Outbox {
     for (const [number, sending] of this.#open) {
       if (!isOf(number)) continue;
       this.#open.delete(number);
-      sending.abort();
+      sending.abandon();
     }
     for (const numbers of [this.#committedMs, this.#unreached])
       for (const number of numbers.keys()) if (isOf(number)) numbers.delete(number);
@@ -210,18 +211,18 @@ export class Outbox {
     memory.sends.force(entry.body.length);
     this.#window.saw(entry.body.length);
     const startedMs = clock.now();
-    const sending = new AbortController();
+    const sending = new Abandonment();
     this.#open.set(entry.number, sending);
     try {
       const { idempotencyKey, attempt } = entry;
       const make = (how: Attempt): Promise<void> => channel.send(outgoing(entry), how);
-      await channel.attempt({ idempotencyKey, attempt, timeoutMs: channel.config.timeout, outer: sending.signal, make });
+      await channel.attempt({ idempotencyKey, attempt, timeoutMs: channel.config.timeout, abandonment: sending, make });
       channel.metrics.sent += 1;
       this.#forget(entry);
       this.#tell(entry, startedMs, "sent");
       await persistence.keepTrying(() => journal.settleOutbox(entry));
     } catch (error) {
-      if (!sending.signal.aborted) await this.#failed(entry, classified(error), startedMs);
+      if (!sending.isAbandoned) await this.#failed(entry, classified(error), startedMs);
     } finally {
       if (this.#open.get(entry.number) === sending) this.#open.delete(entry.number);
       this.#sending -= 1;

@@ -21,7 +21,7 @@ import { Chain } from "../chain.ts";
 import { Deque } from "../deque.ts";
 import { outletTimedOut } from "../failures.ts";
 import { OutletMetrics } from "../metrics.ts";
-import { OpenAttempt } from "./open-attempt.ts";
+import { type Abandonment, OpenAttempt } from "./open-attempt.ts";
 import { RateLimit } from "./rate-limit.ts";
 
 export function classified(error: unknown): OutletError {
@@ -55,6 +55,8 @@ export interface AttemptOptions<T> {
   readonly timeoutMs: number;
   /** Aborts when nobody waits for it any more. */
   readonly outer?: AbortSignal | undefined;
+  /** The same, of a send. */
+  readonly abandonment?: Abandonment | undefined;
   readonly make: (how: Attempt) => Promise<T>;
 }
 
@@ -135,24 +137,27 @@ export class OutletChannel {
   }
 
   /** Makes one attempt in a place that was taken. Rejects with an OutletError, also for an outlet that ignores its signal. */
-  async attempt<T>({ idempotencyKey, attempt, timeoutMs, outer, make }: AttemptOptions<T>): Promise<T> {
+  async attempt<T>({ idempotencyKey, attempt, timeoutMs, outer, abandonment, make }: AttemptOptions<T>): Promise<T> {
     const startedMs = this.#clock.monotonicMs();
     const open = new OpenAttempt(idempotencyKey, attempt, startedMs + timeoutMs, () => outletTimedOut(this.name, timeoutMs));
     const onAbort = (): void => open.abandon(nobodyWaits());
     this.#open.add(open);
     this.#deadlines.add(open);
+    const isAborted = (): boolean => outer?.aborted === true || abandonment?.isAbandoned === true;
     outer?.addEventListener("abort", onAbort, { once: true });
-    if (outer?.aborted === true) onAbort();
+    abandonment?.listen(onAbort);
+    if (isAborted()) onAbort();
     try {
       const result = await open.outcome(make);
       this.#succeeded();
       return result;
     } catch (error) {
       const failure = classified(error);
-      if (outer?.aborted !== true && failure.code !== "MF_STOPPING" && failure.code !== memoryBusy) this.#failed(failure);
+      if (!isAborted() && failure.code !== "MF_STOPPING" && failure.code !== memoryBusy) this.#failed(failure);
       throw failure;
     } finally {
       outer?.removeEventListener("abort", onAbort);
+      abandonment?.listen(undefined);
       this.#deadlines.remove(open);
       this.#open.remove(open);
       this.metrics.durations.add(this.#clock.monotonicMs() - startedMs);

@@ -70,7 +70,7 @@ export class Compaction {
   logged(bytes: number, file: string, end: number): void {
     this.#logged += bytes;
     const last = this.#live.at(-1);
-    if (last?.file === file) this.#live[this.#live.length - 1] = { ...last, bytes: end };
+    if (last?.file === file) this.#live[this.#live.length - 1] = { file, bytes: end, createdMs: last.createdMs };
     else this.#live.push({ file, bytes: end, createdMs: this.#options.clock.now() });
     if (this.#closed || this.#running !== undefined) return;
     if (this.#logged < Math.max(this.#options.limits.checkpointBytes, 2 * this.#checkpointBytes)) return;

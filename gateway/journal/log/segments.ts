@@ -143,7 +143,8 @@ export class Segments {
       return undefined;
     }
     segment.end += length;
-    this.#end = { ...this.#end, end: segment.end, batch: this.#end.batch + 1 };
+    const { segment: number, highest, batch: written } = this.#end;
+    this.#end = { segment: number, end: segment.end, highest, batch: written + 1 };
     const half = segmentBytes / 2;
     if (segment.end > half && segment.end - length <= half) this.#next.make(); // once for each segment: the disk may be full
     return segment;
