@@ -15,7 +15,7 @@ const suite = "journal";
 const body = new Uint8Array(1024).fill(97);
 const mib = 2 ** 20;
 
-async function inFolder<T>(run: (dir: string) => Promise<T>): Promise<T> {
+export async function inFolder<T>(run: (dir: string) => Promise<T>): Promise<T> {
   const dir = await mkdtemp(join(process.env["MAYFLY_BENCH_DIR"] ?? tmpdir(), "mayfly-journal-bench-"));
   try {
     return await run(dir);
@@ -25,7 +25,7 @@ async function inFolder<T>(run: (dir: string) => Promise<T>): Promise<T> {
 }
 
 /** Runs `count` tasks, so many at once; gives how many a second. */
-async function rate(count: number, atOnce: number, task: (index: number) => Promise<unknown>): Promise<number> {
+export async function rate(count: number, atOnce: number, task: (index: number) => Promise<unknown>): Promise<number> {
   let next = 0;
   const started = performance.now();
   const lane = async (): Promise<void> => {
@@ -35,7 +35,7 @@ async function rate(count: number, atOnce: number, task: (index: number) => Prom
   return (count / (performance.now() - started)) * 1000;
 }
 
-async function accept(journal: Journal, index: number): ReturnType<Journal["accept"]> {
+export async function accept(journal: Journal, index: number): ReturnType<Journal["accept"]> {
   return journal.accept({
     flow: "orders",
     id: `m${index}`,
@@ -52,7 +52,7 @@ async function accept(journal: Journal, index: number): ReturnType<Journal["acce
 }
 
 /** Accepts and completes one message. */
-async function through(journal: Journal, index: number): Promise<void> {
+export async function through(journal: Journal, index: number): Promise<void> {
   const accepted = await accept(journal, index);
   if (accepted.status !== "leased") throw new Error(`a new message is ${accepted.status}`);
   const completed = await journal.complete(accepted.lease, { nowMs: 2, sends: [], state: undefined, reply: undefined });

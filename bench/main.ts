@@ -3,6 +3,7 @@
  * can't run says why. Nothing is asserted here: a missed aim is printed as one.
  */
 import { backtestRows } from "./backtest.ts";
+import { clusterRows } from "./cluster.ts";
 import { compilerRows } from "./compiler.ts";
 import { densityRows } from "./density.ts";
 import { embedRows } from "./embed.ts";
@@ -46,6 +47,7 @@ const suites: Readonly<Record<string, (quick: boolean) => Promise<Row[]>>> = {
   fairness: fairnessRows,
   memory: memoryRows,
   journal: journalRows,
+  cluster: clusterRows,
   sleep: async (quick) => [...(await sleepRows(quick)), ...(await besideRestateRows(quick))],
   storm: stormRows,
   explore: exploreRows,

@@ -1,20 +1,29 @@
 /** A replicated log that is a stream of NATS JetStream. Messages that are not stored through the fence are nobody's of ours. */
 import {
-  DeliverPolicy,
   jetstream,
   JetStreamApiError,
   type JetStreamClient,
   type JetStreamManager,
   jetstreamManager,
   type JetStreamUsageAccountLimits,
-  type JsMsg,
+  type SeqMsgRequest,
 } from "@nats-io/jetstream";
 import { headers, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
 import type { Clock } from "#base";
 import { noData } from "./entries.ts";
 import { diskFailure } from "./errors.ts";
-import { appendMs, headerBytes, longestDataBytes, readMs, requestMs, spaceMs, unboundedBytes } from "./limits.ts";
-import type { Appended, LogMessage, LogRange, NewLogMessage, ReplicatedLog } from "./replicated-log.ts";
+import {
+  appendMs,
+  consumedAtOnce,
+  getsAtOnce,
+  headerBytes,
+  longestDataBytes,
+  requestMs,
+  silentMs,
+  spaceMs,
+  unboundedBytes,
+} from "./limits.ts";
+import type { Appended, LogMessage, NewLogMessage, ReplicatedLog } from "./replicated-log.ts";
 
 export interface JetStreamLogOptions {
   readonly connection: NatsConnection;
@@ -88,38 +97,58 @@ export class JetStreamLog implements ReplicatedLog {
     return { sequence: message.seq, subject: message.subject, header, data: message.data };
   }
 
-  async read({ subject, from, to, headersOnly }: LogRange, each: (message: LogMessage) => void): Promise<void> {
-    const consumer = await this.#js.consumers.get(this.name, {
-      filter_subjects: subject ?? `${this.prefix}.>`,
-      deliver_policy: DeliverPolicy.StartSequence,
-      opt_start_seq: from,
-      headers_only: headersOnly,
-      inactive_threshold: 60_000,
-    });
-    const isEmpty = (await consumer.info(true)).num_pending === 0;
-    if (isEmpty) return void consumer.delete().catch(() => undefined);
-    const messages = await consumer.consume(headersOnly ? { max_messages: 4_000 } : { max_bytes: 8 * longestDataBytes });
-    let readAt = this.#clock.monotonicMs();
-    let silent = false;
+  /**
+   * A consumer is the quick way. It may be with a server that is behind, or was away: what it sends is believed only if it ends with the last
+   * message and is as much as the leader has. Otherwise the leader is asked for each message.
+   */
+  async readHeaders(to: number, begin: () => (message: LogMessage) => void): Promise<void> {
+    const count = await this.#consume(to, begin()).catch(() => undefined); // the leader's messages tell whether there is damage
+    if (count !== undefined && count >= (await this.#countUpTo(to))) return;
+    const each = begin();
+    for (let from = 1; from <= to; from += getsAtOnce) {
+      const sequences = Array.from({ length: Math.min(getsAtOnce, to - from + 1) }, (_, index) => from + index);
+      const messages = await Promise.all(sequences.map((sequence) => this.get(sequence)));
+      for (const message of messages) if (message !== undefined) each({ ...message, data: noData });
+      if (messages.some((message) => message !== undefined)) continue;
+      const next = await this.#manager.streams.getMessage(this.name, { seq: from, next_by_subj: `${this.prefix}.>` } as SeqMsgRequest);
+      from = Math.max(from, (next?.seq ?? to + 1) - getsAtOnce); // a gap of purged messages may be long
+    }
+  }
+
+  /** Gives the number of messages that came, undefined if the last one did not. */
+  async #consume(to: number, each: (message: LogMessage) => void): Promise<number | undefined> {
+    const options = { filter_subjects: `${this.prefix}.>`, headers_only: true, inactive_threshold: 30_000 };
+    const consumer = await this.#js.consumers.get(this.name, options).catch(() => undefined);
+    if (consumer === undefined) return undefined;
+    const messages = await consumer.consume({ max_messages: consumedAtOnce });
+    let lastMs = this.#clock.monotonicMs();
+    let cancel = (): void => undefined;
     const watch = (): void => {
-      silent = this.#clock.monotonicMs() - readAt > readMs;
-      if (silent) messages.stop();
-      else cancel = this.#clock.after(readMs / 4, watch);
+      if (this.#clock.monotonicMs() - lastMs > silentMs) messages.stop();
+      else cancel = this.#clock.after(silentMs / 4, watch);
     };
-    let cancel = this.#clock.after(readMs / 4, watch);
+    watch();
     try {
+      let count = 0;
       for await (const message of messages) {
-        readAt = this.#clock.monotonicMs();
-        if (message.seq > to) return;
-        each(messageOf(message, headersOnly));
-        if (message.seq === to || message.info.pending === 0) return;
+        lastMs = this.#clock.monotonicMs();
+        if (message.seq > to) return undefined;
+        each({ sequence: message.seq, subject: message.subject, header: headerOf(message), data: noData });
+        count += 1;
+        if (message.seq === to) return count;
       }
-      throw silent ? diskFailure("EIO", `${this.name} sends nothing`) : diskFailure("EIO", `${this.name} stopped sending`);
+      return undefined;
     } finally {
       cancel();
       messages.stop();
       consumer.delete().catch(() => undefined);
     }
+  }
+
+  /** Messages that the leader has up to a number, at least. */
+  async #countUpTo(to: number): Promise<number> {
+    const { state } = await this.#manager.streams.info(this.name);
+    return state.messages - (state.last_seq - to);
   }
 
   async last(): Promise<number> {
@@ -143,8 +172,4 @@ export class JetStreamLog implements ReplicatedLog {
     this.#space = { bytes, atMs: this.#clock.monotonicMs() };
     return bytes;
   }
-}
-
-function messageOf(message: JsMsg, headersOnly: boolean): LogMessage {
-  return { sequence: message.seq, subject: message.subject, header: headerOf(message), data: headersOnly ? noData : message.data };
 }

@@ -1,55 +1,16 @@
 /** The disk of a partition on real servers: everything a journal must do, take-overs, and what others do to the stream. */
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
-import { basename } from "node:path";
 import { after, test } from "node:test";
-import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
-import { type CodedError, fromUtf8, systemClock, toUtf8 } from "#base";
-import type { DeadLetters } from "#gateway";
+import { type CodedError, fromUtf8, toUtf8 } from "#base";
 import { journalCases } from "../../gateway/journal/testing/journal.case.ts";
-import { LogJournal } from "#gateway";
 import { NatsServers } from "../testing/nats-servers.ts";
-import { openReplicatedDisk, replicatedLimits } from "./open.ts";
-import type { ReplicatedDisk } from "./replicated-disk.ts";
+import { partitionRig } from "./testing/partition-rig.ts";
 
 const servers = await NatsServers.start({ count: 1 });
-const connections: NatsConnection[] = [];
-after(async () => {
-  for (const connection of connections) await connection.close();
-  if (typeof servers !== "string") await servers.remove();
-});
-
-async function connection(): Promise<NatsConnection> {
-  if (typeof servers === "string") throw new Error(servers);
-  const opened = await connect({ servers: servers.url.replaceAll("nats://", "").split(",") });
-  connections.push(opened);
-  return opened;
-}
-
-interface Opened {
-  readonly disk: ReplicatedDisk;
-  readonly lost: CodedError[];
-}
-
-async function open(cluster: string, node: string): Promise<Opened> {
-  const lost: CodedError[] = [];
-  const common = { connection: await connection(), cluster, partition: 7, replicas: 1, node };
-  return { disk: await openReplicatedDisk({ ...common, onLost: (error) => lost.push(error) }), lost };
-}
-
-async function openJournal(dir: string, deadLetters: DeadLetters, compacts: boolean): Promise<LogJournal> {
-  const { disk } = await open(basename(dir), "a");
-  const clock = compacts ? { ...systemClock, now: () => 2_500 } : systemClock;
-  const journal = new LogJournal({ disk, deadLetters, clock, limits: replicatedLimits(disk) });
-  const close = journal.close.bind(journal);
-  return Object.assign(journal, {
-    close: async () => {
-      if (compacts) await journal.compact().catch(() => undefined);
-      await close();
-      await disk.close();
-    },
-  });
-}
+const rig = partitionRig(servers);
+after(() => rig.close());
+const { connection, open } = rig;
 
 if (typeof servers === "string") test("a journal on JetStream", { skip: servers }, () => undefined);
 else {
@@ -57,7 +18,7 @@ else {
     journalCases({
       name: compacts ? "JetStream, compacted" : "JetStream",
       durable: true,
-      open: (dir, deadLetters) => openJournal(dir, deadLetters, compacts),
+      open: (dir, deadLetters) => rig.openJournal(dir, deadLetters, compacts),
     });
 
   test("who was deposed is refused, says so once, and loses nothing that was acknowledged", async () => {

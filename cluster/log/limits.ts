@@ -10,15 +10,17 @@ export const headerBytes = 2 * kib;
 export const longestDataBytes = 1024 * kib;
 /** A change that the servers do not acknowledge is repeated for this time, then it is refused; whether it happened is found out later. */
 export const changeMs = 20_000;
-/** The same for reading a message, and for reading on when nothing comes. */
+/** The same for reading a message. */
 export const readMs = 10_000;
+/** A consumer that has sent nothing for this time is given up. */
+export const silentMs = 1_500;
+export const consumedAtOnce = 4_000;
 /** First and longest delay before something is repeated. */
 export const repeatMs = { first: 20, most: 1_000 } as const;
 /** Changes whose end is unknown and that are remembered at once; at the last one the log is asked before anything else is written. */
 export const doubtsAtMost = 64;
-/** Messages that are asked for at once, and from how many on they are read in one stream. */
-export const getsAtOnce = 32;
-export const streamedFrom = 12;
+/** Messages that are asked for at once. */
+export const getsAtOnce = 64;
 /** Messages kept in memory after they were read, in bytes for each partition. */
 export const keptBytes = 1024 * kib;
 /** Free space is asked for at most this often. */
@@ -31,6 +33,8 @@ export const removalsKept = 256;
 export const appendMs = 3_000;
 export const requestMs = 5_000;
 /** A checkpoint is written once this much was logged: a take-over reads what is live and this. */
-export const checkpointBytes = 48 * 1024 * kib;
+export const checkpointBytes = 16 * 1024 * kib;
 /** Answers in turn that the next message is missing, while the log goes on behind it, before it counts as another node's. */
 export const missedAtMost = 8;
+/** Readings of a stream at a take-over before its damage is believed. */
+export const readings = 4;

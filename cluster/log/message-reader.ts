@@ -1,9 +1,9 @@
-/** Reads the data of messages, checked: a few one by one, many as one stream. */
+/** Reads the data of messages, checked, many at once. The stream's leader is asked for each: other servers may be behind. */
 import type { Clock, CodedError } from "#base";
-import { decodeEntry, subjectOfLife } from "./entries.ts";
+import { decodeEntry } from "./entries.ts";
 import { damagedStream, diskFailure } from "./errors.ts";
 import type { Piece } from "./extents.ts";
-import { getsAtOnce, readMs, repeatMs, streamedFrom } from "./limits.ts";
+import { getsAtOnce, readMs, repeatMs } from "./limits.ts";
 import { MessageCache } from "./message-cache.ts";
 import type { LogMessage, ReplicatedLog } from "./replicated-log.ts";
 
@@ -25,9 +25,8 @@ export class MessageReader {
   }
 
   /** Copies pieces of a file into `into`, whose first byte is the file's at `at`. Rejects with EIO, MF_JOURNAL_CORRUPT or MF_PARTITION_LOST. */
-  async read(life: number, pieces: readonly Piece[], into: Uint8Array, at: number): Promise<void> {
+  async read(pieces: readonly Piece[], into: Uint8Array, at: number): Promise<void> {
     const wanted = pieces.filter((piece) => !this.#copyKept(piece, into, at));
-    if (wanted.length >= streamedFrom) return this.#stream(life, wanted, into, at);
     let next = 0;
     const work = async (): Promise<void> => {
       for (let piece = wanted[next++]; piece !== undefined; piece = wanted[next++]) {
@@ -43,27 +42,6 @@ export class MessageReader {
     const data = this.#cache.get(piece.sequence);
     if (data !== undefined) copy(piece, data, into, at);
     return data !== undefined;
-  }
-
-  async #stream(life: number, wanted: readonly Piece[], into: Uint8Array, at: number): Promise<void> {
-    const { log } = this.#options;
-    const bySequence = new Map<number, Piece[]>();
-    for (const piece of wanted) bySequence.set(piece.sequence, [...(bySequence.get(piece.sequence) ?? []), piece]);
-    const sequences = [...bySequence.keys()].sort((a, b) => a - b);
-    const range = { subject: subjectOfLife(log.prefix, life), from: sequences[0] ?? 0, to: sequences.at(-1) ?? 0, headersOnly: false };
-    try {
-      await log.read(range, (message) => {
-        const pieces = bySequence.get(message.sequence);
-        if (pieces === undefined) return;
-        bySequence.delete(message.sequence);
-        const data = this.#check(message);
-        for (const piece of pieces) copy(piece, data, into, at);
-      });
-    } catch (error) {
-      throw await this.#failure(error);
-    }
-    const [missing] = bySequence.keys();
-    if (missing !== undefined) throw await this.#failure(damagedStream(log.name, missing, "the message is missing"));
   }
 
   async #get(sequence: number): Promise<LogMessage> {

@@ -1,10 +1,10 @@
 /** Opens the disk of a partition on NATS JetStream. */
 import { jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
-import { type Clock, type CodedError, systemClock } from "#base";
+import { type Clock, type CodedError, isCoded, systemClock } from "#base";
 import type { LogLimits } from "#gateway";
 import { JetStreamLog } from "./jetstream-log.ts";
-import { checkpointBytes, requestMs } from "./limits.ts";
+import { changeMs, checkpointBytes, repeatMs, requestMs } from "./limits.ts";
 import { ReplicatedDisk } from "./replicated-disk.ts";
 import { ensureStream, prefixOfPartition, streamOfPartition } from "./streams.ts";
 
@@ -30,9 +30,22 @@ export async function openReplicatedDisk(options: OpenReplicatedDiskOptions): Pr
   const stream = streamOfPartition(cluster, partition);
   const prefix = prefixOfPartition(cluster, partition);
   const manager = await jetstreamManager(connection, { timeout: requestMs, checkAPI: false });
-  await ensureStream(manager, { name: stream, prefix, replicas });
+  await answered(clock, () => ensureStream(manager, { name: stream, prefix, replicas }));
   const log = await JetStreamLog.open({ connection, stream, prefix, clock });
   return ReplicatedDisk.open({ log, clock, node, onLost });
+}
+
+/** Tries again while servers elect a leader, or do not answer for another reason. */
+async function answered<T>(clock: Clock, ask: () => Promise<T>): Promise<T> {
+  const deadlineMs = clock.monotonicMs() + changeMs;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (isCoded(error) || clock.monotonicMs() > deadlineMs) throw error;
+      await new Promise<void>((resolve) => clock.after(repeatMs.most, resolve));
+    }
+  }
 }
 
 /** Limits of a journal on such a disk: a batch is one message, and a start reads little. */

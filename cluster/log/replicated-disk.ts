@@ -15,7 +15,7 @@ import type { Disk, DiskFile } from "#gateway";
 import { decodeEntry, encodeEntry, type Entry, isFileName, noData, ownerSubject, removedSubject, subjectOfLife } from "./entries.ts";
 import { damagedStream, diskFailure, partitionLost } from "./errors.ts";
 import { FileTable, type Life } from "./file-table.ts";
-import { changeMs, removalsKept, repeatMs } from "./limits.ts";
+import { changeMs, readings, removalsKept, repeatMs } from "./limits.ts";
 import { MessageReader } from "./message-reader.ts";
 import { Publisher, type Unnumbered } from "./publisher.ts";
 import type { ReplicatedLog } from "./replicated-log.ts";
@@ -64,8 +64,7 @@ export class ReplicatedDisk implements Disk {
   static async open({ log, clock, node, onLost, writer = randomWriter() }: ReplicatedDiskOptions): Promise<ReplicatedDisk> {
     const takeover = { entry: entryOf("own", { name: node }), data: noData };
     const { taken, counter } = await takeOver(log, clock, { ...takeover.entry, writer });
-    const table = new FileTable(log.name);
-    const removed = await readTable(log, table, taken);
+    const { table, removed } = await readTable(log, clock, taken);
     const publisher: Publisher = new Publisher({
       log,
       clock,
@@ -219,7 +218,7 @@ export class ReplicatedDisk implements Disk {
     const bytes = Math.max(0, Math.min(into.length, life.size - at));
     const target = into.subarray(0, bytes);
     target.fill(0);
-    if (bytes > 0) await this.#reader.read(life.id, life.extents.within(at, at + bytes), target, at);
+    if (bytes > 0) await this.#reader.read(life.extents.within(at, at + bytes), target, at);
     return bytes;
   }
 
@@ -295,18 +294,40 @@ async function takeOver(
   }
 }
 
-/** Builds the table from all messages up to the take-over; gives removed files of which something was left. */
-async function readTable(log: ReplicatedLog, table: FileTable, takeover: number): Promise<number[]> {
-  const removed: number[] = [];
-  let last = 0;
-  await log.read({ from: 1, to: takeover, headersOnly: true }, (message) => {
-    const entry = decodeEntry(log.prefix, message, false);
-    if (entry === undefined) throw damagedStream(log.name, message.sequence, "it is no message of a journal, or its header is damaged");
-    last = message.sequence;
-    const life = table.apply(entry, message.sequence);
-    if (life !== undefined) removed.push(life.id);
+interface ReadTable {
+  readonly table: FileTable;
+  /** Removed files of which something was left. */
+  readonly removed: readonly number[];
+}
+
+/**
+ * Builds the table from all messages up to the take-over. Damage is believed when it is seen several times: a server that stood still and
+ * takes itself for the leader yet lacks the newest messages.
+ */
+async function readTable(log: ReplicatedLog, clock: Clock, takeover: number): Promise<ReadTable> {
+  for (let reading = 1; ; reading++) {
+    try {
+      return await readOnce(log, takeover);
+    } catch (error) {
+      if (reading === readings) throw error;
+      await new Promise<void>((resolve) => clock.after(repeatMs.most, resolve));
+    }
+  }
+}
+
+async function readOnce(log: ReplicatedLog, takeover: number): Promise<ReadTable> {
+  let table = new FileTable(log.name);
+  let removed: number[] = [];
+  await log.readHeaders(takeover, () => {
+    table = new FileTable(log.name);
+    removed = [];
+    return (message) => {
+      const entry = decodeEntry(log.prefix, message, false);
+      if (entry === undefined) throw damagedStream(log.name, message.sequence, "it is no message of a journal, or its header is damaged");
+      const life = table.apply(entry, message.sequence);
+      if (life !== undefined) removed.push(life.id);
+    };
   });
-  if (last !== takeover) throw partitionLost(log.name, "its take-over is not there any more");
   table.checkWhole();
-  return removed;
+  return { table, removed };
 }

@@ -10,7 +10,7 @@ export interface LogMessage {
   readonly subject: string;
   /** The one header, a line of visible ASCII; empty for a message that is not Mayfly's. */
   readonly header: string;
-  /** Empty where only headers were asked for. */
+  /** Empty for a message of `readHeaders`. */
   readonly data: Uint8Array;
 }
 
@@ -23,16 +23,6 @@ export interface NewLogMessage {
 /** `refused`: the server says that the last number is another one. It may be mistaken, also about a message it has stored itself. */
 export type Appended = "stored" | "refused";
 
-export interface LogRange {
-  /** Absent: all of the log. */
-  readonly subject?: string | undefined;
-  readonly from: number;
-  /** The last one to be read. */
-  readonly to: number;
-  /** Without data. */
-  readonly headersOnly: boolean;
-}
-
 export interface ReplicatedLog {
   /** For people: the stream's name. */
   readonly name: string;
@@ -44,8 +34,11 @@ export interface ReplicatedLog {
   append(message: NewLogMessage, expected: number): Promise<Appended>;
   /** Undefined if there is no such message, or the server that answers does not have it yet. */
   get(sequence: number): Promise<LogMessage | undefined>;
-  /** Those messages of the range that there are, in the order of their numbers. Rejects if no more come in time. */
-  read(range: LogRange, each: (message: LogMessage) => void): Promise<void>;
+  /**
+   * All messages up to a number, in order and without data; the one with that number exists. `begin` is called at the beginning, and again when
+   * the reading begins anew since something was missing; it gives the function that is called with each message.
+   */
+  readHeaders(to: number, begin: () => (message: LogMessage) => void): Promise<void>;
   /** Number of the last message there ever was; 0 for an empty log. */
   last(): Promise<number>;
   /** Removes all messages of a subject, or those whose number is below `below`. */
