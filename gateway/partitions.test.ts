@@ -1,5 +1,5 @@
 /** Gateways that are nodes of one cluster: messages find their owner, partitions move between them, and nobody is told anything wrong. */
-import { deepEqual, equal, ok } from "node:assert/strict";
+import { deepEqual, equal, ok, rejects } from "node:assert/strict";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { test } from "node:test";
 import type { Event } from "#abi";
@@ -198,4 +198,20 @@ test("a dead letter is retried by the owner of its partition, whichever node is 
     equal(await two.gateway.retryDeadLetter(id), undefined);
     equal(two.runner.delivered.length, 0);
   });
+});
+
+test("what no node of a cluster can do is refused at its start", async () => {
+  const flow = (more = ""): string => `flows: { job: { image: job.mfi, ${more} from: [ { http: { path: /jobs } } ] } }`;
+  const refused = [
+    `${flow()}\nfunctions: { dir: ./fn }`,
+    `${flow()}\napprovals: { url: "https://example.org" }`,
+    flow("claimCheck: 1MiB,"),
+  ];
+  const isRefused = (error: { code?: string }): boolean => error.code === "MF_CLUSTER_UNSUPPORTED";
+  for (const yaml of refused)
+    await rejects(
+      withTwo(yaml, [{}, {}], async () => undefined),
+      isRefused,
+      yaml,
+    );
 });

@@ -30,12 +30,14 @@ export function sharesOf(
 }
 
 /** Throws MF_CLUSTER_UNSUPPORTED for what no node of a cluster can do yet: it would be wrong silently. */
-export function checkForCluster({ flows, functions }: GatewayConfig): void {
+export function checkForCluster({ flows, functions, approvals }: GatewayConfig): void {
   const refuse = (what: string, why: string): never => {
     throw new CodedError("MF_CLUSTER_UNSUPPORTED", `${what} can't be used with cluster: ${why}`);
   };
   if (functions !== undefined)
     refuse("functions", "the functions of one node would be unknown to the others; take functions or cluster out");
+  if (approvals !== undefined)
+    refuse("approvals", "a link would open only at the node where its machine sleeps; answer with signals instead");
   for (const [name, { claimCheck }] of Object.entries(flows))
     if (claimCheck !== undefined)
       refuse(`flows.${name}.claimCheck`, "a body that one node stores is not there for the others; take it out");
