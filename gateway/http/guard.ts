@@ -71,6 +71,7 @@ export type Answer = (
 /** Of errors that are the caller's. */
 const statuses: ReadonlyMap<string, number> = new Map([
   ["MF_FLOW_UNKNOWN", 404],
+  ["MF_CLUSTER_NODE_UNKNOWN", 404],
   ["MF_OUTLET_UNKNOWN", 404],
   ["MF_IMAGE_NOT_FOUND", 404],
   ["MF_ROLLBACK_REFUSED", 409],

@@ -38,7 +38,8 @@ export const usage = `npm run chaos [-- OPTION…]
   --minutes M    stop then, even short of these numbers (${defaults.minutes})
   --only A,B     of ${transportNames.join(",")}
   --keep         keep journal and logs
-  --json         the report as JSON on standard output`;
+  --json         the report as JSON on standard output
+  --cluster      nodes and servers of a cluster instead, with --seed, --minutes (5)`;
 
 function count(text: string | undefined, name: string, otherwise: number): number {
   if (text === undefined) return otherwise;

@@ -17,8 +17,8 @@ const patienceMs = 60_000;
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Waits until `check` gives something. */
-export async function until<T>(check: () => T | Promise<T>, what: string): Promise<NonNullable<Exclude<T, false>>> {
-  for (const end = Date.now() + patienceMs; Date.now() < end; await pause(50)) {
+export async function until<T>(check: () => T | Promise<T>, what: string, mostMs = patienceMs): Promise<NonNullable<Exclude<T, false>>> {
+  for (const end = Date.now() + mostMs; Date.now() < end; await pause(50)) {
     const found = await check();
     if (found !== undefined && found !== null && found !== false) return found as NonNullable<Exclude<T, false>>;
   }
@@ -110,7 +110,8 @@ export class TestCluster {
     partitions: number,
     configure: (sink: string, nats: string) => { readonly flows: object; readonly files: Readonly<Record<string, string>> },
   ): Promise<TestCluster | string> {
-    const servers = await NatsServers.start({ count });
+    const program = process.env["MAYFLY_NATS_SERVER"];
+    const servers = await NatsServers.start({ count, ...(program === undefined ? {} : { program }) });
     if (typeof servers === "string") return servers;
     const folder = await mkdtemp(join(tmpdir(), "mayfly-cluster-"));
     let receive = (_: Arrived): void => {};
