@@ -37,7 +37,7 @@ function joined(rows) {
   const [first] = rows;
   const measured = rows.filter(({ skipped }) => skipped === undefined);
   if (measured.length === 0) return first;
-  const ratios = measured.flatMap(({ ratio }) => (ratio === undefined ? [] : [ratio]));
+  const ratios = measured.flatMap(({ ratio }) => (Number.isFinite(ratio) ? [ratio] : []));
   return {
     ...measured[0],
     value: middle(measured.map(({ value }) => value)),
@@ -62,7 +62,7 @@ function line({ suite, name, value, unit, beside, ratio, ratios, aim, met, skipp
   else {
     cells.push(`${figure(value)} ${unit}`, beside === undefined ? "" : `${beside.name}: ${figure(beside.value)} ${unit}`);
     const spread = ratios === undefined || ratios[0] === ratios[1] ? "" : ` (${figure(ratios[0])} to ${figure(ratios[1])})`;
-    cells.push(ratio === undefined ? "" : `${figure(ratio)}×${spread}`, aim === undefined ? "" : `${aim}: ${met ? "met" : "missed"}`);
+    cells.push(!Number.isFinite(ratio) ? "" : `${figure(ratio)}×${spread}`, aim === undefined ? "" : `${aim}: ${met ? "met" : "missed"}`);
   }
   return `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
 }

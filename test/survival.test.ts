@@ -58,7 +58,7 @@ async function post(url: string, path: string, count: number): Promise<void> {
 /** Bytes that moved to the old generation, of the thread that allocated most; undefined where V8 tells none. */
 function promotedBytes(log: string): number | undefined {
   const threads = new Map<string, { allocated: number; promoted: number }>();
-  for (const [, thread = "", fields = ""] of log.matchAll(/\[\d+:(0x[0-9a-f]+)\]([^[\n]*\bgc=s\b[^\n]*)/g)) {
+  for (const [, thread = "", fields = ""] of log.matchAll(/\[\d+:(0x[0-9a-f]+)[:\d]*\]([^[\n]*\bgc=s\b[^\n]*)/g)) {
     const field = (name: string): number => Number(new RegExp(`\\b${name}=(\\d+)`).exec(fields)?.[1]);
     const sums = threads.get(thread) ?? { allocated: 0, promoted: 0 };
     sums.allocated += field("allocated");
