@@ -252,20 +252,20 @@ export class ServedFlow {
   /** Nothing of the partition is begun any more. */
   async rest(partition: Partition): Promise<void> {
     if (this.#ports.shares?.journal.partitionOfFlow(this.name) === partition) await this.#stopSingles();
-    this.delivery.rest(partition);
+    this.delivery.handover.rest(partition);
   }
 
   /** True while something of the partition is under way. */
   isBusyWith(partition: Partition): boolean {
     const isOf = this.#isOf(partition);
-    return this.delivery.isBusyWith(partition) || this.#outlets.some(({ outbox }) => outbox.isSending(isOf));
+    return this.delivery.handover.isBusyWith(partition) || this.#outlets.some(({ outbox }) => outbox.isSending(isOf));
   }
 
   /** The partition is another node's: what is under way ends without an effect, in this turn. */
   lose(partition: Partition): void {
     const isOf = this.#isOf(partition);
     for (const { outbox } of this.#outlets) outbox.lose(isOf);
-    this.delivery.lose(partition);
+    this.delivery.handover.lose(partition);
     if (this.#ports.shares?.journal.partitionOfFlow(this.name) === partition) void this.#stopSingles();
   }
 

@@ -8,7 +8,6 @@
 import type { Clock, Prng } from "#base";
 import { backoffMs } from "../contract/backoff.ts";
 import type { Logger } from "../contract/connector.ts";
-import type { Partition } from "../contract/cluster.ts";
 import { gatewayLimits } from "../contract/limits.ts";
 import { accountOf, type GatewayMemory } from "../contract/memory.ts";
 import type { Failure, Headers, Outcome, Reply } from "../contract/message.ts";
@@ -23,6 +22,7 @@ import { Backlog } from "./backlog.ts";
 import { chosenFlow, Sides } from "./canary.ts";
 import { Deadlines } from "./deadlines.ts";
 import { callersFault, failureOf, purgedCode } from "./failures.ts";
+import { Handover } from "./handover.ts";
 import type { Holds } from "./holds.ts";
 import { FlowMetrics } from "./metrics.ts";
 import { OpenMessages } from "./open-messages.ts";
@@ -74,6 +74,8 @@ export class FlowDelivery implements Entrance {
   readonly sides = new Sides();
   readonly sleepers: FlowSleepers;
   readonly awake: AwakeMessages;
+  /** Of messages whose partition moves to another node. */
+  readonly handover: Handover;
   readonly #ports: FlowDeliveryPorts;
   readonly #attempts: AttemptPorts;
   readonly #admission: Admission;
@@ -89,8 +91,6 @@ export class FlowDelivery implements Entrance {
   #shut = false;
   #stopping = false;
   #closed = false;
-  /** Messages that are ended because their partition goes: what is behind them follows, and is not begun. */
-  #leaving = 0;
 
   constructor(flow: Flow, ports: FlowDeliveryPorts) {
     const { metrics } = this;
@@ -115,6 +115,14 @@ export class FlowDelivery implements Entrance {
       () => this.#flow.config.concurrency,
       (work) => this.#begin(work),
     );
+    this.handover = new Handover({
+      ...ports,
+      open: this.#open,
+      queue: this.#queue,
+      sleepers: this.sleepers,
+      refuse: (code, id) => this.#admission.refuse(code, id),
+      end: (work, outcome) => this.#end(work, outcome),
+    });
     this.awake = new AwakeMessages({
       ...ports,
       metrics,
@@ -260,45 +268,6 @@ export class FlowDelivery implements Entrance {
   async gain(): Promise<void> {
     this.#backlog.more();
     await this.resume();
-  }
-
-  /** Gives back at once what of the partition has not begun and is safe with its keeper; the rest goes on to its end. */
-  rest(partition: Partition): void {
-    for (const work of this.#ofPartition(partition)) if (work.waits && !work.incoming.replyWanted) this.#leave(work);
-  }
-
-  /** True while a message of the partition is in hand. */
-  isBusyWith(partition: Partition): boolean {
-    return this.#ofPartition(partition).length > 0;
-  }
-
-  /** The partition is another node's: what is in hand ends without an effect. */
-  lose(partition: Partition): void {
-    const { shares } = this.#ports;
-    for (const work of this.#ofPartition(partition)) this.#leave(work);
-    if (shares === undefined) return;
-    for (const sleeper of [...this.#queue.sleepers.letters])
-      if (shares.journal.partitionOfNumber(Number(sleeper)) === partition) this.#queue.sleepers.delete(sleeper);
-    this.sleepers.lose((number) => shares.journal.partitionOfNumber(number) === partition);
-  }
-
-  #ofPartition(partition: Partition): Work[] {
-    const { shares } = this.#ports;
-    return shares === undefined ? [] : this.#open.all().filter((work) => shares.isOf(partition, work));
-  }
-
-  /** Ends a message that this node has no partition for any more, and what comes behind it in its key. */
-  #leave(work: Work): void {
-    if (work.state === "ended") return;
-    this.#leaving += 1;
-    if (work.lease !== undefined) this.#ports.journal.release(work.lease);
-    const { running } = work;
-    this.#end(work, this.#admission.refuse("MF_PARTITION_AWAY", work.message.id));
-    running?.cancel(
-      failureOf("MF_PARTITION_AWAY", "the message's partition moves to another node", true),
-      "its partition moves to another node",
-    );
-    this.#leaving -= 1;
   }
 
   isHeld(key: string | undefined): boolean {
@@ -678,16 +647,11 @@ export class FlowDelivery implements Entrance {
   }
 
   #nextOf(key: string): void {
-    if (this.#leaving > 0) return this.#leaveLane(key);
+    if (this.handover.isLeaving) return this.handover.leaveLane(key);
     for (let next = this.#queue.next(key); next !== undefined; next = this.#queue.next(key)) {
       if (!this.#mayGiveBack(next)) return this.#ready(next);
       this.#giveBack(next);
     }
-  }
-
-  /** All of a key is of one partition. */
-  #leaveLane(key: string): void {
-    for (let next = this.#queue.next(key); next !== undefined; next = this.#queue.next(key)) this.#leave(next);
   }
 
   #relieve(): void {
