@@ -1,5 +1,5 @@
 /** Dead letters that all nodes of a cluster share, on NATS JetStream. */
-import { jetstream, JetStreamApiError, jetstreamManager } from "@nats-io/jetstream";
+import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { DeadLetters } from "#gateway";
 import { ensureStream, headerBytes, prefixOfLetters, requestMs, streamOfLetters } from "../log/mod.ts";
@@ -14,8 +14,6 @@ export interface OpenDeadLettersOptions {
 }
 
 const headerName = "Mayfly";
-/** Of messages and subjects: none fits. */
-const notFound = 10037;
 
 /** Makes the stream if it is missing. Rejects with MF_CLUSTER_STREAM, and as the client does. */
 export async function openDeadLetters({ connection, cluster, replicas, keepsCredentials }: OpenDeadLettersOptions): Promise<DeadLetters> {
@@ -23,6 +21,8 @@ export async function openDeadLetters({ connection, cluster, replicas, keepsCred
   const js = jetstream(connection, { timeout: requestMs });
   const [name, prefix] = [streamOfLetters(cluster), prefixOfLetters(cluster)];
   await ensureStream(manager, { name, prefix, replicas, perSubject: 1 });
+  const subjects = async (filter: string): Promise<string[]> =>
+    Object.keys((await manager.streams.info(name, { subjects_filter: filter })).state.subjects ?? {});
   const store: SubjectStore = {
     name,
     prefix,
@@ -37,11 +37,16 @@ export async function openDeadLetters({ connection, cluster, replicas, keepsCred
       if (message === null) return undefined;
       return { header: message.header.get(headerName), data: message.data };
     },
-    subjects: async (filter) => Object.keys((await manager.streams.info(name, { subjects_filter: filter })).state.subjects ?? {}),
+    subjects,
+    // Message by message: old servers lose others when they repeat a purge by subject.
     purge: async (filter) => {
-      await manager.streams.purge(name, { filter }).catch((error: unknown) => {
-        if (!(error instanceof JetStreamApiError && error.code === notFound)) throw error;
-      });
+      for (const subject of await subjects(filter)) {
+        const message = await manager.streams.getMessage(name, { last_by_subj: subject });
+        if (message === null) continue;
+        await manager.streams.deleteMessage(name, message.seq, false).catch((error: unknown) => {
+          if (!/not found|no message/i.test(String(error))) throw error; // another node was quicker
+        });
+      }
     },
   };
   return new DeadLetters("letters", letterFiles(store), keepsCredentials);

@@ -21,8 +21,10 @@ export interface Life {
   /** Undefined once it is displaced or removed. */
   name: string | undefined;
   size: number;
-  /** Messages on its subject. */
+  /** Index of the next message on its subject. */
   messages: number;
+  /** Numbers of its messages. */
+  readonly sequences: number[];
   readonly extents: Extents;
   /** Open handles: a removed file is purged when the last one is closed. */
   handles: number;
@@ -107,6 +109,7 @@ export class FileTable {
       name,
       size: 0,
       messages: 1,
+      sequences: [sequence],
       extents: new Extents(),
       handles: 0,
       removed: false,
@@ -121,6 +124,7 @@ export class FileTable {
     if (life.damage === undefined && entry.index !== life.messages)
       life.damage = damagedStream(this.#stream, sequence, `message ${life.messages} of file ${life.id} is missing before it`);
     life.messages = entry.index + 1;
+    life.sequences.push(sequence);
     if (entry.kind === "write") {
       life.extents.write(entry.at, entry.bytes, sequence);
       if (entry.bytes > 0) life.size = Math.max(life.size, entry.at + entry.bytes);
@@ -133,7 +137,17 @@ export class FileTable {
   /** A file whose creation is missing. */
   #unknown(id: number, sequence: number): Life {
     const damage = damagedStream(this.#stream, sequence, `the creation of file ${id} is missing before it`);
-    const life: Life = { id, name: undefined, size: 0, messages: 0, extents: new Extents(), handles: 0, removed: false, damage };
+    const life: Life = {
+      id,
+      name: undefined,
+      size: 0,
+      messages: 0,
+      sequences: [],
+      extents: new Extents(),
+      handles: 0,
+      removed: false,
+      damage,
+    };
     this.#lives.set(id, life);
     return life;
   }

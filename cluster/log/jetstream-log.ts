@@ -15,6 +15,7 @@ import { diskFailure } from "./errors.ts";
 import {
   appendMs,
   consumedAtOnce,
+  deletesAtOnce,
   getsAtOnce,
   headerBytes,
   longestDataBytes,
@@ -33,6 +34,10 @@ export interface JetStreamLogOptions {
 }
 
 const headerName = "Mayfly";
+/** 2.12, as 1000 × major + minor. */
+const safePurgeVersion = 2_012;
+/** With "not found", of a message that was deleted before. */
+const goneMessage: ReadonlySet<number> = new Set([10043, 10057]);
 /** "wrong last sequence", with the number and without. */
 const refusals: ReadonlySet<number> = new Set([10071, 10164]);
 /** Of stream, account, servers: no room. */
@@ -54,6 +59,11 @@ export class JetStreamLog implements ReplicatedLog {
   readonly #js: JetStreamClient;
   readonly #manager: JetStreamManager;
   readonly #clock: Clock;
+  /**
+   * NATS 2.9.10 loses messages of other subjects at a replica that is killed and repeats purges by subject when it starts again; 2.15 does
+   * not. Where it is not known, messages are deleted one by one.
+   */
+  readonly #purgesSafely: boolean;
   #space: { readonly bytes: number; readonly atMs: number } | undefined;
 
   private constructor({ connection, stream, prefix, clock }: JetStreamLogOptions, manager: JetStreamManager) {
@@ -63,6 +73,8 @@ export class JetStreamLog implements ReplicatedLog {
     this.#js = jetstream(connection, { timeout: requestMs });
     this.#manager = manager;
     this.#clock = clock;
+    const [major = 0, minor = 0] = (connection.info?.version ?? "").split(".").map(Number);
+    this.#purgesSafely = 1_000 * major + minor >= safePurgeVersion;
   }
 
   static async open(options: JetStreamLogOptions): Promise<JetStreamLog> {
@@ -155,9 +167,24 @@ export class JetStreamLog implements ReplicatedLog {
     return (await this.#manager.streams.info(this.name)).state.last_seq;
   }
 
-  async purge(subject: string, below?: number): Promise<void> {
-    if (below !== undefined && below <= 1) return; // the server takes 1 for no bound
-    await this.#manager.streams.purge(this.name, below === undefined ? { filter: subject } : { filter: subject, seq: below });
+  async purge(subject: string, sequences: readonly number[]): Promise<void> {
+    if (this.#purgesSafely) return void (await this.#manager.streams.purge(this.name, { filter: subject }));
+    let next = 0;
+    const work = async (): Promise<void> => {
+      for (let sequence = sequences[next++]; sequence !== undefined; sequence = sequences[next++]) await this.#delete(sequence);
+    };
+    await Promise.all(Array.from({ length: Math.min(deletesAtOnce, sequences.length) }, work));
+  }
+
+  async trim(subject: string, below: number): Promise<void> {
+    if (below <= 1 || !this.#purgesSafely) return; // the server takes 1 for no bound
+    await this.#manager.streams.purge(this.name, { filter: subject, seq: below });
+  }
+
+  async #delete(sequence: number): Promise<void> {
+    await this.#manager.streams.deleteMessage(this.name, sequence, false).catch((error: unknown) => {
+      if (!(error instanceof JetStreamApiError && goneMessage.has(error.code) && /not found|no message/i.test(error.message))) throw error;
+    });
   }
 
   async freeBytes(): Promise<number> {

@@ -38,3 +38,5 @@ export const checkpointBytes = 16 * 1024 * kib;
 export const missedAtMost = 8;
 /** Readings of a stream at a take-over before its damage is believed. */
 export const readings = 4;
+/** Messages that are deleted at once: few, since it can wait. */
+export const deletesAtOnce = 16;

@@ -42,8 +42,7 @@ export class ReplicatedDisk implements Disk {
   readonly #table: FileTable;
   readonly #publisher: Publisher;
   readonly #reader: MessageReader;
-  /** Subjects to purge. */
-  readonly #purges: { readonly subject: string; readonly below: number | undefined }[] = [];
+  readonly #purges: (() => Promise<void>)[] = [];
   #purging: Promise<void> | undefined;
   #closed = false;
   /** Removed files that are open: their messages stay, and so does what says that they are removed. */
@@ -77,8 +76,8 @@ export class ReplicatedDisk implements Disk {
     });
     const disk = new ReplicatedDisk(log, clock, table, publisher);
     for (const life of table.displaced()) await disk.#removeLife(life);
-    for (const life of removed) disk.#purgeLater(subjectOfLife(log.prefix, life));
-    disk.#purgeLater(ownerSubject(log.prefix), taken);
+    for (const life of removed) disk.#purgeLife(life);
+    disk.#later(() => log.trim(ownerSubject(log.prefix), taken));
     return disk;
   }
 
@@ -186,7 +185,7 @@ export class ReplicatedDisk implements Disk {
         life.handles -= 1;
         if (!life.removed || life.handles > 0) return;
         this.#held -= 1;
-        this.#purgeLater(subjectOfLife(this.#log.prefix, life.id));
+        this.#purgeLife(life);
       },
     };
   }
@@ -228,22 +227,26 @@ export class ReplicatedDisk implements Disk {
     );
     if (sequence === undefined) return;
     if (life.handles > 0) this.#held += 1;
-    else this.#purgeLater(subjectOfLife(this.#log.prefix, life.id));
+    else this.#purgeLife(life);
     const oldest = this.#held > 0 ? undefined : this.#table.takeOldRemovals(removalsKept);
-    if (oldest !== undefined) this.#purgeLater(removedSubject(this.#log.prefix), oldest);
+    if (oldest !== undefined) this.#later(() => this.#log.trim(removedSubject(this.#log.prefix), oldest));
   }
 
   /** Purging is safe whoever does it: nothing is ever written to the subject of a removed file. What is left over the next opening purges. */
-  #purgeLater(subject: string, below?: number): void {
-    this.#purges.push({ subject, below });
-    this.#purging ??= this.#purge().finally(() => (this.#purging = undefined));
+  #purgeLife({ id, sequences }: Life): void {
+    this.#later(() => this.#log.purge(subjectOfLife(this.#log.prefix, id), sequences));
+  }
+
+  #later(purge: () => Promise<void>): void {
+    this.#purges.push(purge);
+    this.#purging ??= this.#purge();
   }
 
   async #purge(): Promise<void> {
     let delayMs: number = repeatMs.first;
     for (let next = this.#purges[0]; next !== undefined && !this.#closed && this.lost === undefined; next = this.#purges[0]) {
       try {
-        await this.#log.purge(next.subject, next.below);
+        await next();
         this.#purges.shift();
         delayMs = repeatMs.first;
       } catch {
@@ -252,6 +255,7 @@ export class ReplicatedDisk implements Disk {
         delayMs = Math.min(2 * delayMs, repeatMs.most);
       }
     }
+    this.#purging = undefined; // in the same turn as the last look at what there is
   }
 }
 
@@ -297,7 +301,7 @@ async function takeOver(
 interface ReadTable {
   readonly table: FileTable;
   /** Removed files of which something was left. */
-  readonly removed: readonly number[];
+  readonly removed: readonly Life[];
 }
 
 /**
@@ -317,7 +321,7 @@ async function readTable(log: ReplicatedLog, clock: Clock, takeover: number): Pr
 
 async function readOnce(log: ReplicatedLog, takeover: number): Promise<ReadTable> {
   let table = new FileTable(log.name);
-  let removed: number[] = [];
+  let removed: Life[] = [];
   await log.readHeaders(takeover, () => {
     table = new FileTable(log.name);
     removed = [];
@@ -325,7 +329,7 @@ async function readOnce(log: ReplicatedLog, takeover: number): Promise<ReadTable
       const entry = decodeEntry(log.prefix, message, false);
       if (entry === undefined) throw damagedStream(log.name, message.sequence, "it is no message of a journal, or its header is damaged");
       const life = table.apply(entry, message.sequence);
-      if (life !== undefined) removed.push(life.id);
+      if (life !== undefined) removed.push(life);
     };
   });
   table.checkWhole();

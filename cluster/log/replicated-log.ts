@@ -41,8 +41,10 @@ export interface ReplicatedLog {
   readHeaders(to: number, begin: () => (message: LogMessage) => void): Promise<void>;
   /** Number of the last message there ever was; 0 for an empty log. */
   last(): Promise<number>;
-  /** Removes all messages of a subject, or those whose number is below `below`. */
-  purge(subject: string, below?: number): Promise<void>;
+  /** Removes all messages of a subject, whose numbers are `sequences`. */
+  purge(subject: string, sequences: readonly number[]): Promise<void>;
+  /** Removes those messages of a subject whose number is below `below`; does nothing on servers where that is not safe. */
+  trim(subject: string, below: number): Promise<void>;
   /** Free space in bytes, as far as can be seen. */
   freeBytes(): Promise<number>;
 }

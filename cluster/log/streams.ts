@@ -61,7 +61,7 @@ function configOf({ name, prefix, replicas, perSubject = -1 }: WantedStream) {
     max_msgs: -1,
     max_msgs_per_subject: perSubject,
     allow_direct: false,
-    deny_delete: true,
+    deny_delete: false,
     deny_purge: false,
   } satisfies Partial<StreamConfig>;
 }

@@ -89,14 +89,15 @@ export class SimulatedLog {
         if (this.#isOdd()) return Math.max(0, this.last - this.#random.below(3));
         return this.last;
       },
-      purge: async (subject, below = Infinity) => {
+      purge: async (subject, sequences) => {
         await step("write");
-        if (this.#isOdd()) throw failure("TIMEOUT");
-        for (const message of [...this.messages.values()]) {
-          if (message.subject !== subject || message.sequence >= below) continue;
-          this.messages.delete(message.sequence);
-          this.#purged.push(message);
-        }
+        this.#remove(({ sequence }) => sequences.includes(sequence));
+        if ([...this.messages.values()].some((message) => message.subject === subject)) throw new Error("a number is missing");
+        await step("read");
+      },
+      trim: async (subject, below) => {
+        await step("write");
+        this.#remove((message) => message.subject === subject && message.sequence < below);
         await step("read");
       },
       freeBytes: async () => {
@@ -104,6 +105,14 @@ export class SimulatedLog {
         return Infinity;
       },
     };
+  }
+
+  #remove(isMeant: (message: LogMessage) => boolean): void {
+    if (this.#isOdd()) throw failure("TIMEOUT");
+    for (const message of [...this.messages.values()].filter(isMeant)) {
+      this.messages.delete(message.sequence);
+      this.#purged.push(message);
+    }
   }
 
   #isOdd(): boolean {
