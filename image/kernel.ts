@@ -1,7 +1,7 @@
 /** The kernel of an image: this version's own, or an older one that was kept. */
 import { abiVersion } from "#abi";
 import { CodedError } from "#base";
-import { type Kernel, kernelArtifacts, kernelFileName } from "#kernel";
+import { type Kernel, kernelArtifacts, kernelFileName, withoutKeys } from "#kernel";
 import type { Image } from "./file.ts";
 
 /** The kernel that the image was booted with. Throws MF_IMAGE_VERSION where it is not here, or speaks another ABI. */
@@ -17,6 +17,15 @@ export function kernelOf({ manifest, kernel }: Image): Kernel {
       ? `the image ${manifest.name} was built with a different version of Mayfly: build it again with \`mayfly build\`, or put its kernel, ${kernelFileName(manifest.kernel)}, back beside it`
       : `the image ${manifest.name} was built with a different version of Mayfly: build it again with \`mayfly build\``,
   );
+}
+
+/** Parts of the runtime whose natives work with keys. */
+const keyParts = /^mayfly:.*\bweb\/keys\/(?:aes|derive|rsa|ec|okp)$/;
+
+/** The kernel that a standalone executable of the image links: without the natives of keys where it has none of their parts. */
+export function linkedKernelOf(image: Image): Kernel {
+  const kernel = kernelOf(image);
+  return image.manifest.sources.some(({ path }) => keyParts.test(path)) ? kernel : withoutKeys(kernel);
 }
 
 /** True when the image runs on this version's own kernel. */

@@ -4,7 +4,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { kernelArtifacts } from "#kernel";
+import { buildImage } from "./build.ts";
 import { bundleFlow } from "./bundle.ts";
+import { linkedKernelOf } from "./kernel.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mayfly-linked-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -26,4 +29,29 @@ test("what a flow imports from mayfly is linked, and no other format", async () 
   ok(names.includes("mayfly:formats/xml") && !names.some((name) => /csv|zone/.test(name)), names.join());
   const zones = await linked('import { flow, zone } from "mayfly"; export default flow(() => zone("UTC").name);');
   ok(zones.includes("mayfly:intl/zone") && !zones.some((name) => /csv|xml/.test(name)), zones.join());
+});
+
+test("keys are linked by the algorithms that a flow names beside crypto.subtle, and an executable without any has no natives of keys", async () => {
+  const flowOf = (name: string): string =>
+    `import { flow } from "mayfly"; export default flow(async (msg) => { await crypto.subtle.generateKey({ name: "${name}" }, true, []); });`;
+  for (const [name, part] of [
+    ["AES-KW", "aes"],
+    ["HKDF", "derive"],
+    ["rsa-oaep", "rsa"],
+    ["ECDH", "ec"],
+    ["Ed25519", "okp"],
+  ] as const)
+    deepEqual(
+      (await linked(flowOf(name))).filter((source) => /keys\/(aes|derive|rsa|ec|okp)$/.test(source)),
+      [`mayfly:web/keys/${part}`],
+    );
+  deepEqual(await linked('import { flow } from "mayfly"; export default flow(() => "AES-GCM, ECDSA");'), ["mayfly:flow"]);
+  const kernelOf = async (source: string): Promise<Uint8Array> => {
+    writeFileSync(join(folder, "flow.ts"), source);
+    return linkedKernelOf((await buildImage(join(folder, "flow.ts"), { check: false })).image).native;
+  };
+  const [without, whole] = [await kernelOf(flowOf("HMAC")), await kernelOf(flowOf("ECDSA"))];
+  deepEqual(whole, kernelArtifacts().native);
+  ok(without.length < whole.length - 20_000, `${without.length} of ${whole.length} bytes`);
+  new WebAssembly.Module(without as Uint8Array<ArrayBuffer>);
 });

@@ -10,7 +10,7 @@ import { type LoadSegment, memoryCheck, type Note, type Program, writeElf } from
 import { machineMap as map, netModule } from "#kernel";
 import type { ExecutableSettings } from "./executable.ts";
 import type { Image } from "./file.ts";
-import { kernelOf } from "./kernel.ts";
+import { kernelOf, linkedKernelOf } from "./kernel.ts";
 import { metalProgram } from "./metal.ts";
 import { PageTables, type Region } from "./page-tables.ts";
 
@@ -265,7 +265,7 @@ export interface PvhSettings extends ExecutableSettings {
 
 /** Writes the ELF of an image. Throws MF_IMAGE_VERSION for one of another kernel, MF_IMAGE_TOO_LARGE. */
 export function writePvh(image: Image, settings: PvhSettings = {}): Uint8Array {
-  const kernel = kernelOf(image);
+  const kernel = settings.service === undefined ? kernelOf(image) : linkedKernelOf(image);
   const { service = new Uint8Array(0) } = settings;
   const program =
     settings.program ?? metalProgram({ ...settings, kernel, ...(settings.service === undefined ? {} : { net: netModule() }) });

@@ -11,7 +11,7 @@ import { type Program, type ProgramOptions, type ProgramSource, writeExecutable 
 import { kernelArtifacts, layout, netModule, servicePlatformModule } from "#kernel";
 import { compiledProgram, defaultCacheFolder, type ExecutableSettings, memoryModule, restMemory, withNativeTable } from "./executable.ts";
 import type { Image } from "./file.ts";
-import { kernelOf } from "./kernel.ts";
+import { linkedKernelOf } from "./kernel.ts";
 import { imageLimits } from "./limits.ts";
 import { serviceNote } from "./microvm.ts";
 
@@ -75,7 +75,7 @@ export function serviceProgram(settings: ServiceSettings = {}): Program {
 
 /** Writes the ELF of an image and its service: equal input, equal bytes. Throws MF_IMAGE_VERSION for an image of another kernel. */
 export function writeServiceExecutable(image: Image, service: Service, settings: ServiceSettings = {}): Uint8Array {
-  const program = serviceProgram({ ...settings, kernel: kernelOf(image) });
+  const program = serviceProgram({ ...settings, kernel: linkedKernelOf(image) });
   const bytes = restMemory(image);
   const encoded = encodeService(service);
   const frame = new Uint8Array(layout.wasmPageBytes);

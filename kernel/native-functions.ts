@@ -19,4 +19,10 @@ export const nativeFunctions = [
   "xml",
   "csv",
   "decodeBytes",
+  "aes",
+  "repeatHmac",
+  "modularPower",
+  "rsaPrivate",
+  "curve",
+  "edwards",
 ] as const;

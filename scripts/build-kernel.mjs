@@ -37,6 +37,28 @@ async function buildNative(root, layout) {
   return files.get("native.wasm");
 }
 
+/** The natives of keys (kernel/native/crypto.ts): exports that an executable of a flow without keys does without. */
+const keyNatives = ["js_aes", "js_curve", "js_edwards", "js_modularPower", "js_repeatHmac", "js_rsaPrivate"];
+
+/** The natives without those of keys, which trap, and what only they call. Their places in the table stay, and every address. */
+async function withoutKeys(native) {
+  const { default: binaryen } = await import("binaryen");
+  const module = binaryen.readBinary(native);
+  const { BulkMemory, MutableGlobals, SignExt } = binaryen.Features;
+  module.setFeatures(BulkMemory | MutableGlobals | SignExt); // the compiler does not read newer encodings
+  for (const name of keyNatives) {
+    const { value } = binaryen.getExportInfo(module.getExport(name));
+    const { params, results } = binaryen.getFunctionInfo(module.getFunction(value));
+    module.removeExport(name);
+    module.removeFunction(value);
+    module.addFunction(value, params, results, [], module.unreachable());
+  }
+  module.runPasses(["remove-unused-module-elements"]);
+  const bytes = module.emitBinary();
+  module.dispose();
+  return bytes;
+}
+
 /** The layer below the engine where a machine is a Linux process; it has a memory of its own. `entry` lies in kernel/platform-linux. */
 export async function buildPlatform(root, entry) {
   const asc = await import("assemblyscript/asc");
@@ -129,6 +151,7 @@ export async function buildKernel(root) {
   writeFileSync(join(kernel, "engine.json"), JSON.stringify(engineFile(packaged, engine)));
   const packed = (module) => brotliCompressSync(module, { params: { [constants.BROTLI_PARAM_QUALITY]: 6 } });
   writeFileSync(join(kernel, "native.wasm.br"), packed(native));
+  writeFileSync(join(kernel, "native-plain.wasm.br"), packed(await withoutKeys(native)));
   writeFileSync(join(kernel, "platform-linux.wasm"), await buildPlatform(root, "main.ts"));
   writeFileSync(join(kernel, "platform-service.wasm.br"), packed(await buildPlatform(root, "service/main.ts")));
   writeFileSync(join(kernel, "drivers.wasm.br"), packed(await buildDrivers(root, driversAt, "main.ts")));

@@ -205,3 +205,41 @@ export function hmac(algorithm: i32, key: usize, keyLength: u32, bytes: usize, l
   finish(algorithm, inner, digestBytes(algorithm), size, target);
   memory.fill(padded, 0, 128); // no key stays behind
 }
+
+/** States after the padded key, inner and outer, of the repetitions under way. */
+// @ts-ignore: decorator
+@lazy const keyed: usize = memory.data(128, 16);
+
+/** One block whose hash goes on from the state at `from`: `bytes`, as long as a digest, behind a whole block. The result takes their place. */
+function finishShort(algorithm: i32, from: usize, bytes: usize, size: u32, length: u32): void {
+  memory.copy(state, from, 64);
+  memory.fill(block, 0, 128);
+  memory.copy(block, bytes, length);
+  store<u8>(block + length, 0x80);
+  store<u64>(block + size - 8, bswap<u64>(<u64>(size + length) << 3));
+  compress(algorithm, block);
+  if (algorithm > 256) for (let i: u32 = 0; i < length; i += 8) store<u64>(bytes + i, bswap<u64>(load<u64>(state + i)));
+  else for (let i: u32 = 0; i < length; i += 4) store<u32>(bytes + i, bswap<u32>(load<u32>(state + i)));
+}
+
+/** HMACs `value` so many times in place, and adds each result to `sum`: the key's blocks are hashed once. */
+export function repeatHmac(algorithm: i32, key: usize, keyLength: u32, value: usize, sum: usize, iterations: i32): void {
+  const size = blockBytes(algorithm);
+  const length = digestBytes(algorithm);
+  memory.fill(padded, 0, 128);
+  if (keyLength > size) digest(algorithm, key, keyLength, padded);
+  else memory.copy(padded, key, keyLength);
+  for (let side: u32 = 0; side < 2; side++) {
+    padKey(size, side === 0 ? 0x36 : 0x36 ^ 0x5c);
+    begin(algorithm);
+    compress(algorithm, padded);
+    memory.copy(keyed + 64 * side, state, 64);
+  }
+  for (let i = 0; i < iterations; i++) {
+    finishShort(algorithm, keyed, value, size, length);
+    finishShort(algorithm, keyed + 64, value, size, length);
+    for (let at: u32 = 0; at < length; at += 4) store<u32>(sum + at, load<u32>(sum + at) ^ load<u32>(value + at));
+  }
+  memory.fill(padded, 0, 128); // no key stays behind
+  memory.fill(keyed, 0, 128);
+}

@@ -12,6 +12,7 @@ import {
   js_bytes, js_decodeUtf8, js_digest, js_emit, js_encodeUtf8, js_equal, js_exhausted, js_hmac, js_json, js_kind, js_mentionsCharset, js_number, js_random, js_randomFloat, js_stringify, js_text,
   partAddress,
 } from "./functions";
+import { js_aes, js_curve, js_edwards, js_modularPower, js_repeatHmac, js_rsaPrivate } from "./crypto";
 import { js_csv, js_decodeBytes, js_xml } from "./formats";
 import { rememberPrototypes } from "./json-write";
 import { notePlace, notePlaceNow, rememberError } from "./place";
@@ -32,6 +33,9 @@ const escaped: i32 = -2;
 
 /** The answer of the runtime's `settle` when it gave the message up (kernel/runtime/boot.ts). */
 const settledAsFailed: i32 = 2;
+
+/** The natives of keys, by name: an executable whose flow has no keys is built without them (scripts/build-kernel.mjs). */
+export { js_aes, js_curve, js_edwards, js_modularPower, js_repeatHmac, js_rsaPrivate };
 
 /** Prepares the buffers and remembers the context. Once, at image build, after the engine's own start. */
 export function boot(): void {
@@ -77,6 +81,12 @@ function functionIndex(index: i32): u32 {
     case 16: { const f = js_xml; return f.index; }
     case 17: { const f = js_csv; return f.index; }
     case 18: { const f = js_decodeBytes; return f.index; }
+    case 19: { const f = js_aes; return f.index; }
+    case 20: { const f = js_repeatHmac; return f.index; }
+    case 21: { const f = js_modularPower; return f.index; }
+    case 22: { const f = js_rsaPrivate; return f.index; }
+    case 23: { const f = js_curve; return f.index; }
+    case 24: { const f = js_edwards; return f.index; }
     default: return 0;
   }
 }

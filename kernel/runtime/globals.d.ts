@@ -306,47 +306,126 @@ declare var Response: {
 };
 
 type BufferSource = ArrayBuffer | ArrayBufferView;
-type KeyUsage = "sign" | "verify";
+type KeyUsage = "encrypt" | "decrypt" | "sign" | "verify" | "deriveKey" | "deriveBits" | "wrapKey" | "unwrapKey";
+type KeyFormat = "raw" | "pkcs8" | "spki" | "jwk";
+interface KeyAlgorithm {
+  readonly name: string;
+  readonly hash?: { readonly name: string };
+  readonly length?: number;
+  readonly namedCurve?: string;
+  readonly modulusLength?: number;
+  readonly publicExponent?: Uint8Array;
+}
 interface CryptoKey {
-  readonly type: "secret";
+  readonly type: "secret" | "private" | "public";
   readonly extractable: boolean;
-  readonly algorithm: { readonly name: "HMAC"; readonly hash: { readonly name: string }; readonly length: number };
-  readonly usages: KeyUsage[];
+  readonly algorithm: KeyAlgorithm;
+  readonly usages: readonly KeyUsage[];
+}
+declare var CryptoKey: { readonly prototype: CryptoKey };
+interface CryptoKeyPair {
+  readonly publicKey: CryptoKey;
+  readonly privateKey: CryptoKey;
 }
 interface JsonWebKey {
   readonly kty?: string;
-  readonly k?: string;
+  readonly use?: string;
+  readonly key_ops?: string[];
   readonly alg?: string;
   readonly ext?: boolean;
-  readonly key_ops?: string[];
+  readonly crv?: string;
+  readonly k?: string;
+  readonly x?: string;
+  readonly y?: string;
+  readonly d?: string;
+  readonly n?: string;
+  readonly e?: string;
+  readonly p?: string;
+  readonly q?: string;
+  readonly dp?: string;
+  readonly dq?: string;
+  readonly qi?: string;
 }
-interface HmacParameters {
+/** An algorithm with its parameters (Web Cryptography API, §18): `{ name: "AES-GCM", iv }`, `{ name: "ECDSA", hash: "SHA-256" }`. */
+interface KeyParameters {
   readonly name: string;
-  readonly hash: string | { readonly name: string };
+  readonly hash?: string | { readonly name: string };
+  /** Of a key, in bits; of the counter of AES-CTR, in bits. */
   readonly length?: number;
+  readonly iv?: BufferSource;
+  readonly counter?: BufferSource;
+  readonly additionalData?: BufferSource;
+  /** In bits. */
+  readonly tagLength?: number;
+  readonly label?: BufferSource;
+  /** In bytes. */
+  readonly saltLength?: number;
+  readonly salt?: BufferSource;
+  readonly info?: BufferSource;
+  readonly iterations?: number;
+  readonly namedCurve?: string;
+  /** In bits. */
+  readonly modulusLength?: number;
+  readonly publicExponent?: Uint8Array;
+  /** The other side's key. */
+  readonly public?: CryptoKey;
 }
-/** SHA-1, SHA-256, SHA-384, SHA-512 and HMAC with them. */
+/**
+ * SHA-1, SHA-256, SHA-384, SHA-512; HMAC; AES-GCM, AES-CBC, AES-CTR, AES-KW; PBKDF2, HKDF; RSASSA-PKCS1-v1_5, RSA-PSS, RSA-OAEP; ECDSA and ECDH on
+ * P-256, P-384, P-521; Ed25519, X25519. The flow's text must name those it uses.
+ */
 interface SubtleCrypto {
-  digest(algorithm: string | { readonly name: string }, data: BufferSource): Promise<ArrayBuffer>;
-  generateKey(algorithm: HmacParameters, extractable: boolean, usages: readonly KeyUsage[]): Promise<CryptoKey>;
-  importKey(
-    format: "raw",
-    key: BufferSource,
-    algorithm: HmacParameters,
+  digest(algorithm: string | KeyParameters, data: BufferSource): Promise<ArrayBuffer>;
+  generateKey(
+    algorithm: KeyParameters & { readonly name: "HMAC" | `AES-${string}` },
     extractable: boolean,
     usages: readonly KeyUsage[],
   ): Promise<CryptoKey>;
+  generateKey(
+    algorithm: ("Ed25519" | "X25519") | (KeyParameters & { readonly name: `RSA${string}` | `EC${string}` | `${string}25519` }),
+    extractable: boolean,
+    usages: readonly KeyUsage[],
+  ): Promise<CryptoKeyPair>;
+  generateKey(algorithm: string | KeyParameters, extractable: boolean, usages: readonly KeyUsage[]): Promise<CryptoKey | CryptoKeyPair>;
   importKey(
     format: "jwk",
     key: JsonWebKey,
-    algorithm: HmacParameters,
+    algorithm: string | KeyParameters,
     extractable: boolean,
     usages: readonly KeyUsage[],
   ): Promise<CryptoKey>;
-  exportKey(format: "raw", key: CryptoKey): Promise<ArrayBuffer>;
+  importKey(
+    format: "raw" | "pkcs8" | "spki",
+    key: BufferSource,
+    algorithm: string | KeyParameters,
+    extractable: boolean,
+    usages: readonly KeyUsage[],
+  ): Promise<CryptoKey>;
   exportKey(format: "jwk", key: CryptoKey): Promise<JsonWebKey>;
-  sign(algorithm: string | { readonly name: string }, key: CryptoKey, data: BufferSource): Promise<ArrayBuffer>;
-  verify(algorithm: string | { readonly name: string }, key: CryptoKey, signature: BufferSource, data: BufferSource): Promise<boolean>;
+  exportKey(format: "raw" | "pkcs8" | "spki", key: CryptoKey): Promise<ArrayBuffer>;
+  sign(algorithm: string | KeyParameters, key: CryptoKey, data: BufferSource): Promise<ArrayBuffer>;
+  verify(algorithm: string | KeyParameters, key: CryptoKey, signature: BufferSource, data: BufferSource): Promise<boolean>;
+  encrypt(algorithm: string | KeyParameters, key: CryptoKey, data: BufferSource): Promise<ArrayBuffer>;
+  decrypt(algorithm: string | KeyParameters, key: CryptoKey, data: BufferSource): Promise<ArrayBuffer>;
+  /** `length`: in bits; null: all of a secret that two keys agree on. */
+  deriveBits(algorithm: string | KeyParameters, key: CryptoKey, length?: number | null): Promise<ArrayBuffer>;
+  deriveKey(
+    algorithm: string | KeyParameters,
+    key: CryptoKey,
+    derivedKeyType: string | KeyParameters,
+    extractable: boolean,
+    usages: readonly KeyUsage[],
+  ): Promise<CryptoKey>;
+  wrapKey(format: KeyFormat, key: CryptoKey, wrappingKey: CryptoKey, algorithm: string | KeyParameters): Promise<ArrayBuffer>;
+  unwrapKey(
+    format: KeyFormat,
+    wrappedKey: BufferSource,
+    unwrappingKey: CryptoKey,
+    algorithm: string | KeyParameters,
+    unwrappedKeyAlgorithm: string | KeyParameters,
+    extractable: boolean,
+    usages: readonly KeyUsage[],
+  ): Promise<CryptoKey>;
 }
 interface Crypto {
   readonly subtle: SubtleCrypto;

@@ -27,6 +27,24 @@ export interface Native {
   digest(algorithm: number, bytes: Uint8Array): Uint8Array;
   /** HMAC with that SHA. */
   hmac(algorithm: number, key: Uint8Array, bytes: Uint8Array): Uint8Array;
+  /**
+   * AES, by the operations of web/keys/aes.ts: `more` is GCM's additional data, `number` the bits of CTR's counter or the bytes of GCM's tag.
+   * Undefined for a tag or a check that is wrong.
+   */
+  aes(operation: number, key: Uint8Array, iv: Uint8Array, data: Uint8Array, more: Uint8Array, number: number): Uint8Array | undefined;
+  /** HMACs `value` so many times, at most 1,000, in place, and adds each result to `sum` (exclusive or); both have the digest's length. */
+  repeatHmac(algorithm: number, key: Uint8Array, value: Uint8Array, sum: Uint8Array, iterations: number): void;
+  /** base^exponent mod modulus, of big-endian numbers and an odd modulus of at most 1,024 bytes, as long as it. Undefined where the base is not below it. */
+  modularPower(base: Uint8Array, exponent: Uint8Array, modulus: Uint8Array): Uint8Array | undefined;
+  /**
+   * RSA's private operation. `key`: n and e, as long as the input, then p, q, d mod (p - 1), d mod (q - 1) and 1/q mod p in `half` bytes each.
+   * Undefined where the public key does not undo it.
+   */
+  rsaPrivate(key: Uint8Array, half: number, input: Uint8Array): Uint8Array | undefined;
+  /** Work on curves with a = -3, by the operations of web/keys/ec.ts. `domain`: p, order, b, x and y of the base point. */
+  curve(operation: number, domain: Uint8Array, a: Uint8Array, b: Uint8Array, c: Uint8Array): Uint8Array | boolean | undefined;
+  /** Work on Curve25519, by the operations of web/keys/okp.ts. */
+  edwards(operation: number, a: Uint8Array, b: Uint8Array, c: Uint8Array): Uint8Array | boolean;
   /** Compares two byte strings in a time that depends only on their lengths. */
   equal(a: Uint8Array, b: Uint8Array): boolean;
   /** JSON.stringify(value), to its errors; undefined where that gives undefined. Also when a flow has put another function there. */

@@ -36,6 +36,13 @@ const native: Native = {
   randomFloat: Math.random,
   digest: (algorithm, bytes) => createHash(hashNames[algorithm]!).update(bytes).digest(),
   hmac: (algorithm, key, bytes) => createHmac(hashNames[algorithm]!, key).update(bytes).digest(),
+  // crypto.subtle is Node's there
+  aes: notInNode,
+  repeatHmac: notInNode,
+  modularPower: notInNode,
+  rsaPrivate: notInNode,
+  curve: notInNode,
+  edwards: notInNode,
   equal: (a, b) => a.length === b.length && equalInNode(a, b),
   stringify: (value) => JSON.stringify(value),
   exhausted: () => false,

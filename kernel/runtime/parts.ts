@@ -13,6 +13,8 @@ interface PartRule {
   readonly mention: RegExp;
   /** Parts it builds on. */
   readonly needs: readonly string[];
+  /** Text that must be there as well: what `mention` finds is also a word of its own. */
+  readonly beside?: RegExp;
 }
 
 /** A call, a property or an import of that name; not the word in a text such as "application/xml". */
@@ -38,6 +40,8 @@ const charsetLabels = singleBytes
   .filter((label) => /^[a-z].{2,}/.test(label) && /[\d-]/.test(label));
 const charsetMention = new RegExp(`(["'\`])(?:${charsetLabels.map((label) => label.replace(/[.+]/g, "\\$&")).join("|")})\\1`, "i");
 
+const subtle = /\b(?:subtle|CryptoKey)\b/;
+
 /** In the order in which they are linked. */
 const rules: Readonly<Record<string, PartRule>> = table({
   console: { module: "web/console.ts", mention: /\bconsole\b/, needs: [] },
@@ -51,7 +55,12 @@ const rules: Readonly<Record<string, PartRule>> = table({
   streams: { module: "web/streams.ts", mention: streamMention, needs: ["encoding", "events"] },
   compression: { module: "web/compression.ts", mention: /\b(?:Dec|C)ompressionStream\b/, needs: ["streams"] },
   crypto: { module: "web/crypto.ts", mention: /\bcrypto\b/, needs: [] },
-  subtle: { module: "web/subtle.ts", mention: /\b(?:subtle|CryptoKey)\b/, needs: ["crypto"] },
+  subtle: { module: "web/subtle.ts", mention: subtle, needs: ["crypto"] },
+  aes: { module: "web/keys/aes.ts", mention: /\bAES-?(?:GCM|CBC|CTR|KW)\b/i, needs: ["subtle"], beside: subtle },
+  derive: { module: "web/keys/derive.ts", mention: /\b(?:PBKDF2|HKDF)\b/i, needs: ["subtle"], beside: subtle },
+  rsa: { module: "web/keys/rsa.ts", mention: /\bRSA(?:SSA-PKCS1|-PSS|-OAEP)/i, needs: ["subtle"], beside: subtle },
+  ec: { module: "web/keys/ec.ts", mention: /\bECD(?:SA|H)\b/i, needs: ["subtle"], beside: subtle },
+  okp: { module: "web/keys/okp.ts", mention: /\b(?:Ed|X)25519\b/i, needs: ["subtle"], beside: subtle },
   intl: { module: "intl/intl.ts", mention: /\bIntl\b/, needs: [] },
   dates: { module: "intl/dates.ts", mention: /\bDateTimeFormat\b|\btoLocale(?:Date|Time)?String\b|\bsupportedValuesOf\b/, needs: ["intl"] },
   numbers: { module: "intl/numbers.ts", mention: /\bNumberFormat\b|\btoLocaleString\b|\bsupportedValuesOf\b/, needs: ["intl"] },
@@ -94,6 +103,7 @@ export function linkedParts(bundleText: string, imported: readonly string[] = []
     for (const need of rules[name]?.needs ?? []) add(need);
     found.add(name);
   }
-  for (const [name, rule] of Object.entries(rules)) if (imported.includes(name) || rule.mention.test(bundleText)) add(name);
+  for (const [name, { mention, beside }] of Object.entries(rules))
+    if (imported.includes(name) || (mention.test(bundleText) && beside?.test(bundleText) !== false)) add(name);
   return Object.keys(rules).filter((name) => found.has(name));
 }

@@ -1,165 +1,221 @@
-/** The part `subtle`: crypto.subtle with SHA digests and HMAC (Web Cryptography API). Linked into images whose flow mentions it. */
-import { table } from "../table.ts";
+/**
+ * The part `subtle`: crypto.subtle (Web Cryptography API, Level 2) with digests and HMAC. Other algorithms are parts of their own (web/keys/), which
+ * register themselves here and are linked into images whose flow names them.
+ *
+ *   a call ─▶ normalized algorithm ─▶ checks of the key ─▶ operation of the algorithm
+ */
 import { kernel } from "../link.ts";
 import { expose } from "./interface.ts";
 import { crypto } from "./crypto.ts";
+import { hmac } from "./keys/hmac.ts";
+import {
+  bufferOf,
+  copied,
+  CryptoKey,
+  type Data,
+  hashNumber,
+  type Jwk,
+  type KeyPair,
+  keyUsages,
+  type Normalized,
+  normalized,
+  type Operations,
+  operationsOf,
+  register,
+  type Usage,
+} from "./keys/registry.ts";
 
-type Named = string | { readonly name: string };
-type Usage = "sign" | "verify";
+const formats: readonly string[] = ["raw", "pkcs8", "spki", "jwk"];
 
-/** Name → number of the native digest, its block and its output in bytes. */
-const hashes: Readonly<Record<string, readonly [number: number, block: number, output: number]>> = table({
-  "SHA-1": [1, 64, 20],
-  "SHA-256": [256, 64, 32],
-  "SHA-384": [384, 128, 48],
-  "SHA-512": [512, 128, 64],
-});
-
-function nameOf(algorithm: Named): string {
-  return String(typeof algorithm === "object" && algorithm !== null ? algorithm.name : algorithm).toUpperCase();
+function formatOf(value: unknown): string {
+  const format = String(value);
+  if (!formats.includes(format)) throw new TypeError(`${JSON.stringify(format)} is no format of keys: use ${formats.join(", ")}`);
+  return format;
 }
 
-function hashOf(algorithm: Named): string {
-  const name = nameOf(algorithm);
-  if (!Object.hasOwn(hashes, name))
-    throw new DOMException(`the digest ${name} is not supported: use ${Object.keys(hashes).join(", ")}`, "NotSupportedError");
-  return name;
+function usagesOf(values: Iterable<unknown>): Usage[] {
+  const usages = Array.from(values, String);
+  for (const usage of usages)
+    if (!(keyUsages as readonly string[]).includes(usage)) throw new TypeError(`${JSON.stringify(usage)} is no usage of keys`);
+  return keyUsages.filter((usage) => usages.includes(usage));
 }
 
-function checkHmac(algorithm: Named): void {
-  if (nameOf(algorithm) !== "HMAC")
-    throw new DOMException(`${nameOf(algorithm)} is not supported: only HMAC keys are`, "NotSupportedError");
+/** The key data of a format: bytes, or a JSON web key. */
+function keyData(format: string, data: unknown): Data | Jwk {
+  const isBytes = data instanceof ArrayBuffer || ArrayBuffer.isView(data);
+  if (format === "jwk" ? isBytes || typeof data !== "object" || data === null : !isBytes)
+    throw new TypeError(format === "jwk" ? "a JSON web key is an object" : `a key of the format "${format}" is bytes`);
+  return format === "jwk" ? (data as Jwk) : copied(data as Data);
 }
 
-/** The buffer of bytes that own all of it. */
-function bufferOf(bytes: Uint8Array): ArrayBuffer {
-  return (bytes.byteLength === bytes.buffer.byteLength ? bytes.buffer : bytes.slice().buffer) as ArrayBuffer;
+function keyOf(value: unknown): CryptoKey {
+  if (!(value instanceof CryptoKey)) throw new TypeError("a CryptoKey is needed");
+  return value;
 }
 
-/** The engine has these; the library of ES2023 does not know them yet. */
-type Base64Bytes = Uint8Array & { toBase64(options: { alphabet: "base64url"; omitPadding: boolean }): string };
-type Base64Reader = Uint8ArrayConstructor & { fromBase64(text: string, options: { alphabet: "base64url" }): Uint8Array };
-
-export class CryptoKey {
-  readonly type = "secret";
-  readonly extractable: boolean;
-  readonly algorithm: { readonly name: "HMAC"; readonly hash: { readonly name: string }; readonly length: number };
-  readonly usages: Usage[];
-  readonly #bytes: Uint8Array;
-
-  constructor(bytes: Uint8Array, hash: string, extractable: boolean, usages: readonly Usage[]) {
-    this.#bytes = bytes;
-    this.extractable = extractable;
-    this.algorithm = { name: "HMAC", hash: { name: hash }, length: 8 * bytes.length };
-    this.usages = [...usages];
-    if (usages.length === 0 || usages.some((usage) => usage !== "sign" && usage !== "verify")) {
-      throw new DOMException('an HMAC key is for "sign", "verify" or both', "SyntaxError");
-    }
-  }
-
-  /** The key's bytes, when it is for that. */
-  static bytesFor(key: CryptoKey, usage: Usage | undefined): Uint8Array {
-    if (!(key instanceof CryptoKey)) throw new TypeError("a CryptoKey is needed");
-    if (usage !== undefined && !key.usages.includes(usage)) throw new DOMException(`the key is not for "${usage}"`, "InvalidAccessError");
-    if (usage === undefined && !key.extractable) throw new DOMException("the key can't be exported", "InvalidAccessError");
-    return key.#bytes;
-  }
+/** Checks that a key is for this algorithm and usage. */
+function checkKey(key: CryptoKey, { name }: Normalized, usage: Usage): void {
+  if (key.algorithm.name !== name) throw new DOMException(`the key is for ${key.algorithm.name}, not ${name}`, "InvalidAccessError");
+  if (!key.usages.includes(usage)) throw new DOMException(`the key is not for "${usage}"`, "InvalidAccessError");
 }
 
-interface HmacParameters {
-  readonly name: string;
-  readonly hash: Named;
-  readonly length?: number;
+/** A secret or private key that is for nothing is no key. */
+function checkUseful(made: CryptoKey | KeyPair): void {
+  const key = made instanceof CryptoKey ? made : made.privateKey;
+  if (key.type !== "public" && key.usages.length === 0) throw new DOMException("the key is for nothing: name its usages", "SyntaxError");
 }
-interface Jwk {
-  readonly kty?: string;
-  readonly k?: string;
-  readonly alg?: string;
-  readonly ext?: boolean;
-  readonly key_ops?: string[];
-}
-type Source = ArrayBuffer | ArrayBufferView;
 
-function mac(key: CryptoKey, usage: Usage, data: Source): Uint8Array {
-  return kernel.native.hmac(hashes[key.algorithm.hash.name]![0], CryptoKey.bytesFor(key, usage), kernel.viewBytes(data));
+function imported(format: string, data: Data | Jwk, algorithm: Normalized, extractable: boolean, usages: readonly Usage[]): CryptoKey {
+  const key = algorithm.operations.importKey!(format, data, algorithm, extractable, usages);
+  checkUseful(key);
+  return key;
+}
+
+function exported(format: string, key: CryptoKey): Uint8Array | Jwk {
+  const { exportKey } = operationsOf(key);
+  if (exportKey === undefined) throw new DOMException(`keys of ${key.algorithm.name} can't be exported`, "NotSupportedError");
+  if (!key.extractable) throw new DOMException("the key can't be exported: it was made so", "InvalidAccessError");
+  return exportKey(format, key);
 }
 
 class SubtleCrypto {
-  async digest(algorithm: Named, data: Source): Promise<ArrayBuffer> {
-    return bufferOf(kernel.native.digest(hashes[hashOf(algorithm)]![0], kernel.viewBytes(data)));
+  async digest(algorithm: unknown, data: Data): Promise<ArrayBuffer> {
+    const { name } = normalized("digest", algorithm);
+    return bufferOf(kernel.native.digest(hashNumber(name), kernel.viewBytes(data)));
   }
 
-  async generateKey(algorithm: HmacParameters, extractable: boolean, usages: readonly Usage[]): Promise<CryptoKey> {
-    checkHmac(algorithm);
-    const hash = hashOf(algorithm.hash);
-    const bits = algorithm.length ?? 8 * hashes[hash]![1];
-    if (!Number.isInteger(bits) || bits <= 0 || bits % 8 !== 0 || bits > 65_536)
-      throw new DOMException("the length of a key is whole bytes, given in bits", "OperationError");
-    kernel.requireHandler("crypto.subtle.generateKey");
-    const bytes = new Uint8Array(bits / 8);
-    kernel.native.random(bytes);
-    return new CryptoKey(bytes, hash, extractable, usages);
+  async generateKey(algorithm: unknown, extractable: boolean, keyUsages: Iterable<unknown>): Promise<CryptoKey | KeyPair> {
+    const usages = usagesOf(keyUsages);
+    const wanted = normalized("generateKey", algorithm);
+    const made = wanted.operations.generateKey!(wanted, Boolean(extractable), usages);
+    checkUseful(made);
+    return made;
   }
 
   async importKey(
     format: string,
-    key: Source | Jwk,
-    algorithm: HmacParameters,
+    data: unknown,
+    algorithm: unknown,
     extractable: boolean,
-    usages: readonly Usage[],
+    keyUsages: Iterable<unknown>,
   ): Promise<CryptoKey> {
-    checkHmac(algorithm);
-    const hash = hashOf(algorithm.hash);
-    let bytes: Uint8Array;
-    if (format === "raw") bytes = kernel.viewBytes(key as Source).slice();
-    else if (format === "jwk") bytes = readJwk(key as Jwk, hash, extractable, usages);
-    else throw new DOMException(`keys are imported as "raw" or "jwk", not ${JSON.stringify(format)}`, "NotSupportedError");
-    if (bytes.length === 0) throw new DOMException("the key is empty", "DataError");
-    return new CryptoKey(bytes, hash, extractable, usages);
+    const from = formatOf(format);
+    const given = keyData(from, data);
+    const usages = usagesOf(keyUsages);
+    return imported(from, given, normalized("importKey", algorithm), Boolean(extractable), usages);
   }
 
   async exportKey(format: string, key: CryptoKey): Promise<ArrayBuffer | Jwk> {
-    const bytes = CryptoKey.bytesFor(key, undefined);
-    if (format === "raw") return bufferOf(bytes.slice());
-    if (format !== "jwk") throw new DOMException(`keys are exported as "raw" or "jwk", not ${JSON.stringify(format)}`, "NotSupportedError");
-    return {
-      key_ops: [...key.usages],
-      ext: true,
-      kty: "oct",
-      k: (bytes as Base64Bytes).toBase64({ alphabet: "base64url", omitPadding: true }),
-      alg: jwkAlgorithm(key.algorithm.hash.name),
-    };
+    const result = exported(formatOf(format), keyOf(key));
+    return result instanceof Uint8Array ? bufferOf(result) : result;
   }
 
-  async sign(algorithm: Named, key: CryptoKey, data: Source): Promise<ArrayBuffer> {
-    checkHmac(algorithm);
-    return bufferOf(mac(key, "sign", data));
+  async sign(algorithm: unknown, key: CryptoKey, data: Data): Promise<ArrayBuffer> {
+    const wanted = normalized("sign", algorithm);
+    checkKey(keyOf(key), wanted, "sign");
+    return bufferOf(wanted.operations.sign!(wanted, key, kernel.viewBytes(data)));
   }
 
-  async verify(algorithm: Named, key: CryptoKey, signature: Source, data: Source): Promise<boolean> {
-    checkHmac(algorithm);
-    return kernel.native.equal(mac(key, "verify", data), kernel.viewBytes(signature));
+  async verify(algorithm: unknown, key: CryptoKey, signature: Data, data: Data): Promise<boolean> {
+    const wanted = normalized("verify", algorithm);
+    checkKey(keyOf(key), wanted, "verify");
+    return wanted.operations.verify!(wanted, key, kernel.viewBytes(signature), kernel.viewBytes(data));
+  }
+
+  async encrypt(algorithm: unknown, key: CryptoKey, data: Data): Promise<ArrayBuffer> {
+    const wanted = normalized("encrypt", algorithm);
+    checkKey(keyOf(key), wanted, "encrypt");
+    return bufferOf(wanted.operations.encrypt!(wanted, key, kernel.viewBytes(data)));
+  }
+
+  async decrypt(algorithm: unknown, key: CryptoKey, data: Data): Promise<ArrayBuffer> {
+    const wanted = normalized("decrypt", algorithm);
+    checkKey(keyOf(key), wanted, "decrypt");
+    return bufferOf(wanted.operations.decrypt!(wanted, key, kernel.viewBytes(data)));
+  }
+
+  async deriveBits(algorithm: unknown, key: CryptoKey, length: number | null = null): Promise<ArrayBuffer> {
+    const wanted = normalized("deriveBits", algorithm);
+    checkKey(keyOf(key), wanted, "deriveBits");
+    return bufferOf(wanted.operations.deriveBits!(wanted, key, length === null ? null : Number(length) >>> 0));
+  }
+
+  async deriveKey(
+    algorithm: unknown,
+    key: CryptoKey,
+    derivedKeyType: unknown,
+    extractable: boolean,
+    keyUsages: Iterable<unknown>,
+  ): Promise<CryptoKey> {
+    const usages = usagesOf(keyUsages);
+    const wanted = normalized("deriveBits", algorithm);
+    const type = normalized("importKey", derivedKeyType);
+    const sized = normalized("keyLength", derivedKeyType);
+    checkKey(keyOf(key), wanted, "deriveKey");
+    const bits = wanted.operations.deriveBits!(wanted, key, sized.operations.keyLength!(sized));
+    return imported("raw", bits, type, Boolean(extractable), usages);
+  }
+
+  async wrapKey(format: string, key: CryptoKey, wrappingKey: CryptoKey, algorithm: unknown): Promise<ArrayBuffer> {
+    const to = formatOf(format);
+    const { wanted, wrap } = wrapping("wrapKey", algorithm);
+    checkKey(keyOf(wrappingKey), wanted, "wrapKey");
+    const result = exported(to, keyOf(key));
+    const bytes = result instanceof Uint8Array ? result : kernel.utf8.encode(JSON.stringify(result));
+    return bufferOf(wrap(wanted, wrappingKey, bytes));
+  }
+
+  async unwrapKey(
+    format: string,
+    wrappedKey: Data,
+    unwrappingKey: CryptoKey,
+    algorithm: unknown,
+    unwrappedKeyAlgorithm: unknown,
+    extractable: boolean,
+    keyUsages: Iterable<unknown>,
+  ): Promise<CryptoKey> {
+    const from = formatOf(format);
+    const usages = usagesOf(keyUsages);
+    const { wanted, wrap: unwrap } = wrapping("unwrapKey", algorithm);
+    const type = normalized("importKey", unwrappedKeyAlgorithm);
+    checkKey(keyOf(unwrappingKey), wanted, "unwrapKey");
+    const bytes = unwrap(wanted, unwrappingKey, copied(wrappedKey));
+    return imported(from, from === "jwk" ? webKeyIn(bytes) : bytes, type, Boolean(extractable), usages);
   }
 }
 
-/** RFC 7518 §3.1; SHA-1 as the Web Cryptography API has it. */
-function jwkAlgorithm(hash: string): string {
-  return `HS${hash.slice(4)}`;
-}
+type Wrap = (algorithm: Normalized, key: CryptoKey, data: Uint8Array) => Uint8Array;
 
-function readJwk(jwk: Jwk, hash: string, extractable: boolean, usages: readonly Usage[]): Uint8Array {
-  if (jwk.kty !== "oct" || typeof jwk.k !== "string") throw new DOMException('a JSON web key for HMAC has kty "oct" and k', "DataError");
-  if (jwk.alg !== undefined && jwk.alg !== jwkAlgorithm(hash))
-    throw new DOMException(`the key is for ${jwk.alg}, not ${jwkAlgorithm(hash)}`, "DataError");
-  if (jwk.ext === false && extractable) throw new DOMException("the key says it must not be extractable", "DataError");
-  if (jwk.key_ops !== undefined && usages.some((usage) => !jwk.key_ops!.includes(usage)))
-    throw new DOMException("the key says it is not for that", "DataError");
+/** An algorithm's own way to wrap keys, or else its encryption. */
+function wrapping(operation: "wrapKey" | "unwrapKey", algorithm: unknown): { readonly wanted: Normalized; readonly wrap: Wrap } {
+  let wanted: Normalized;
   try {
-    return (Uint8Array as Base64Reader).fromBase64(jwk.k, { alphabet: "base64url" });
-  } catch {
-    throw new DOMException("k of the JSON web key is not base64url", "DataError");
+    wanted = normalized(operation, algorithm);
+  } catch (error) {
+    if ((error as { name?: unknown }).name !== "NotSupportedError") throw error;
+    wanted = normalized(operation === "wrapKey" ? "encrypt" : "decrypt", algorithm);
   }
+  const { operations } = wanted;
+  return {
+    wanted,
+    wrap: (operation === "wrapKey" ? (operations.wrapKey ?? operations.encrypt) : (operations.unwrapKey ?? operations.decrypt))!,
+  };
 }
+
+function webKeyIn(bytes: Uint8Array): Jwk {
+  let value: unknown;
+  try {
+    value = JSON.parse(kernel.native.decodeUtf8(bytes, true));
+  } catch {
+    throw new DOMException("what was wrapped is no JSON web key", "DataError");
+  }
+  if (typeof value !== "object" || value === null) throw new DOMException("what was wrapped is no JSON web key", "DataError");
+  return value as Jwk;
+}
+
+const digests: Operations = { digest: {} };
+for (const name of ["SHA-1", "SHA-256", "SHA-384", "SHA-512"]) register(name, digests);
+register("HMAC", hmac);
 
 Object.defineProperty(crypto, "subtle", { value: new SubtleCrypto(), configurable: true });
 expose("SubtleCrypto", SubtleCrypto);
