@@ -10,6 +10,9 @@ export const clusterLimits = {
   nodeCharacters: 64,
 } as const;
 
+/** Partitions of a cluster that is moved as a whole, opened at once. */
+export const partitionsOpenedAtOnce = 8;
+
 /** Demands of `mayfly cluster check` on servers. */
 export const checkLimits = {
   requestMs: 5_000,

@@ -3,6 +3,7 @@
  * was deposed is refused by the server.
  */
 export { connectCluster } from "./connection.ts";
+export { withDisks, type WholeCluster, withWholeCluster } from "./whole.ts";
 export { nodeName } from "./node-name.ts";
 export { checkCluster, type CheckedServer, type ClusterCheck, type Finding } from "./checks.ts";
 export { openCluster, type OpenClusterOptions, type OpenedCluster } from "./node/mod.ts";

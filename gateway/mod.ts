@@ -78,6 +78,8 @@ export { numbersOf, PartitionedJournal, partitionLost } from "./journal/partitio
 export {
   type Disk,
   type DiskFile,
+  exportDisk,
+  type ExportPart,
   LogJournal,
   type LogJournalOptions,
   type LogLimits,
@@ -85,6 +87,7 @@ export {
   openJournal,
   type OpenOptions,
 } from "./journal/log/mod.ts";
+export { importJournal, type ImportReport } from "./journal/import.ts";
 export { MemoryJournal } from "./journal/memory.ts";
 export { sleepersInFolder } from "./sleepers-shown.ts";
 export { stateRefusal } from "./journal/state-limit.ts";

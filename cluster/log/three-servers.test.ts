@@ -90,7 +90,7 @@ test("servers end, stand still and come back while owners change: nothing acknow
         await more(owner, 200);
         await servers.up(server);
       } else {
-        servers.pause(server);
+        await servers.pause(server);
         await more(owner, 200);
         servers.resume(server);
       }

@@ -45,7 +45,7 @@ test("one server that is paused answers after it is resumed", { skip }, async ()
   try {
     const connection = await connect({ servers: `127.0.0.1:${servers.at(0).port}` });
     try {
-      servers.pause(0);
+      await servers.pause(0);
       await rejects(connection.request("$JS.API.INFO", "", { timeout: 300 }));
       servers.resume(0);
       ok((await connection.request("$JS.API.INFO", "", { timeout: 20_000 })).data.length > 0);

@@ -2,6 +2,7 @@
  * NATS servers with JetStream for tests: one, or three that are one cluster, on the loopback, each with its data in a temporary folder that
  * survives stop and start. A string in place of servers is the reason why they can't be started.
  */
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { connect } from "@nats-io/transport-node";
 import { jetstreamManager } from "@nats-io/jetstream";
@@ -94,9 +95,12 @@ export class NatsServers {
     await this.at(index).up();
   }
 
-  /** Stops it in its tracks until `resume`. */
-  pause(index: number): void {
-    this.at(index).send("SIGSTOP");
+  /** Stops it in its tracks until `resume`. Resolves once each of its threads stands, where the system tells. */
+  async pause(index: number): Promise<void> {
+    const broker = this.at(index);
+    broker.send("SIGSTOP");
+    for (const end = Date.now() + patienceMs; Date.now() < end; await new Promise((resolve) => setTimeout(resolve, 1)))
+      if (await isStopped(broker.pid)) return;
   }
 
   resume(index: number): void {
@@ -107,6 +111,14 @@ export class NatsServers {
   async remove(): Promise<void> {
     await Promise.all(this.each.map((broker) => broker.remove()));
   }
+}
+
+/** True where every thread of the process is stopped (proc(5): state T), or that can't be known. */
+async function isStopped(pid: number): Promise<boolean> {
+  const folder = `/proc/${pid}/task`;
+  const threads = await readdir(folder).catch(() => []);
+  const states = await Promise.all(threads.map((thread) => readFile(`${folder}/${thread}/stat`, "utf8").catch(() => ") T")));
+  return states.every((stat) => stat.slice(stat.lastIndexOf(")") + 2).startsWith("T"));
 }
 
 /** Clients keep to the addresses they were given, so that a test may put proxies before the servers. */

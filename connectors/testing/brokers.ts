@@ -93,6 +93,11 @@ export class PrivateBroker {
     await ended;
   }
 
+  /** Of the process, which runs. */
+  get pid(): number {
+    return this.#process?.pid ?? 0;
+  }
+
   /** SIGSTOP or SIGCONT, which `down` with SIGKILL needs no undoing of. */
   send(signal: NodeJS.Signals): void {
     this.#process?.kill(signal);

@@ -161,6 +161,9 @@ export const gatewayLimits = {
   /** Attempts whose record is kept with a message; of more, the first and the last ones. */
   attemptsKept: 50,
 
+  /** Lines of an export that are taken in at once, and the longest one, in characters. */
+  importedAtOnce: 256,
+  importCharacters: 512 * mib,
   /** Message ids a dedup window remembers per flow at most. */
   dedupIds: 100_000,
   /** Recorded replies kept for duplicates, per flow, in bytes. */

@@ -11,6 +11,7 @@ export {
   compactJournal,
   type CompactOptions,
   type CompactReport,
+  exportDisk,
   exportJournal,
   type ExportPart,
   sleepersOfJournal,

@@ -235,17 +235,24 @@ function withoutBody<T extends { readonly body: unknown }>(value: T): Omit<T, "b
  *
  *   {"kind":"pending","sequence","attempt","dueMs","attempts",…every field of the message, "body":{"text"|"base64"}}
  *   {"kind":"outbox","number","attempt","dueMs",…every field of the entry, "body"}
- *   {"kind":"sleeper","sequence","attempt",…every field of the message and its sleep, "body", "recordingBytes", "pagesBytes"}
+ *   {"kind":"sleeper","sequence","attempt",…every field of the message and its sleep, "body", "recordingBytes", "pagesBytes", "recording", "pages"}
  *   {"kind":"signal","number",…every field of the signal, "body"}
- *   {"kind":"state","flow","key","version","values":{name: value}}
- *   {"kind":"dedup","flow","dedupId","id","untilMs"}
+ *   {"kind":"state","flow","key","version","values":{name: value},"exact"?:{name: JSON that a parser would change}}
+ *   {"kind":"dedup","flow","dedupId","id","untilMs","reply"?}
  *   {"kind":"history","file","timeMs","record":{"kind":"accept"|"complete"|…}}   every record on disk, oldest first, bodies by length
  */
 export async function* exportJournal(
   dir: string,
   parts: readonly ExportPart[] = ["pending", "outbox", "sleepers", "signals", "state", "dedup"],
 ): AsyncGenerator<string> {
-  const disk = await existing(dir);
+  yield* exportDisk(await existing(dir), parts);
+}
+
+/** The same of a journal on any disk, which is only read. */
+export async function* exportDisk(
+  disk: Disk,
+  parts: readonly ExportPart[] = ["pending", "outbox", "sleepers", "signals", "state", "dedup"],
+): AsyncGenerator<string> {
   if (parts.includes("history")) yield* exportHistory(disk);
   if (parts.every((part) => part === "history")) return;
   const { index } = await readQuietly(disk, true);
@@ -274,7 +281,13 @@ export async function* exportJournal(
         const { sequence, message, sleeper } = await loadSleeping(slot, index.bodies);
         const { recording, pages, ...sleep } = sleeper;
         const { attempt = 1, attempts = [] } = slot.failed ?? {};
-        const bytes = { body: bodyAsJson(message.body), recordingBytes: recording.length, pagesBytes: pages?.length };
+        const bytes = {
+          body: bodyAsJson(message.body),
+          recordingBytes: recording.length,
+          pagesBytes: pages?.length,
+          recording: base64Of(recording),
+          pages: pages && base64Of(pages),
+        };
         yield line({ kind: "sleeper", sequence, attempt, attempts, ...withoutBody(message), ...sleep, ...bytes });
       } catch (error) {
         const missing = error instanceof Error ? error.message : String(error);
@@ -292,11 +305,25 @@ export async function* exportJournal(
         key,
         version,
         values: Object.fromEntries(values.map(([name, json]) => [name, JSON.parse(json) as unknown])),
+        exact: exactValues(values),
       });
     }
   }
   if (parts.includes("dedup"))
-    for (const { flow, dedupId, id, untilMs } of captured.ids) yield line({ kind: "dedup", flow, dedupId, id, untilMs });
+    for (const { flow, dedupId, id, untilMs, reply } of captured.ids) {
+      const given = reply && { ...withoutBody(reply), body: bodyAsJson(reply.body) };
+      yield line({ kind: "dedup", flow, dedupId, id, untilMs, reply: given });
+    }
+}
+
+function base64Of({ buffer, byteOffset, byteLength }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, byteLength).toString("base64");
+}
+
+/** Values whose JSON a parser changes, such as a number of twenty digits. */
+function exactValues(values: readonly (readonly [string, string])[]): Readonly<Record<string, string>> | undefined {
+  const changed = values.filter(([, json]) => JSON.stringify(JSON.parse(json)) !== json);
+  return changed.length === 0 ? undefined : Object.fromEntries(changed);
 }
 
 async function* exportHistory(disk: Disk): AsyncGenerator<string> {
