@@ -31,7 +31,7 @@ test("status, drain and check: any node shows the whole; a drained node keeps no
     equal((await statusOf(cluster))?.nodes.find(({ name }) => name === "b")?.state, "draining");
     const owned = async (name: string): Promise<string | undefined> =>
       /^mayfly_partitions_owned (\d+)$/m.exec(await (await fetch(`${cluster.node(name).url}/metrics`)).text())?.[1];
-    equal(await owned("a"), "8");
+    await until(async () => (await owned("a")) === "8", "a has taken up what it owns");
     equal(await owned("b"), "0");
     equal(await cluster.node("b").end("SIGTERM"), "exit code 0");
     await until(async () => (await statusOf(cluster))?.nodes.length === 1, "b has left");
