@@ -15,7 +15,7 @@ import type { Logger, Partition, ShownNode } from "#gateway";
 import { assign } from "./assignment.ts";
 import { decodeEntry, encodeEntry, type NodeEntry, nodeKey, type PartitionEntry, partitionKey } from "./entries.ts";
 import { ownershipLimits, type OwnershipLimits } from "./limits.ts";
-import type { Store } from "./store.ts";
+import type { Store, Take } from "./store.ts";
 import { View } from "./view.ts";
 
 export interface OwnershipOptions {
@@ -43,7 +43,8 @@ export interface OwnershipOptions {
 }
 
 interface Own {
-  state: "gaining" | "owned" | "resting";
+  /** Claiming: it is asked for, and not this node's yet. */
+  state: "claiming" | "gaining" | "owned" | "resting";
   revision: number;
   /** Its gain, or its end. */
   work: Promise<void>;
@@ -52,7 +53,7 @@ interface Own {
 export class Ownership {
   readonly #options: OwnershipOptions;
   readonly #limits: OwnershipLimits;
-  readonly #view: View;
+  #view: View;
   readonly #own = new Map<number, Own>();
   /** Partitions that could not be taken up, and when to try again. */
   readonly #againMs = new Map<number, number>();
@@ -68,6 +69,8 @@ export class Ownership {
   #sentMs = Number.NEGATIVE_INFINITY;
   /** When this node last saw a beat of its own among the changes: others would have been seen, too. */
   #echoMs = Number.NEGATIVE_INFINITY;
+  /** How often it turned out that the servers had lost writes. */
+  #losses = 0;
   #claiming = 0;
   #cancelTick: (() => void) | undefined;
   #endWatch: (() => void) | undefined;
@@ -83,7 +86,7 @@ export class Ownership {
   async start(): Promise<void> {
     const { store, clock } = this.#options;
     this.#sinceMs = clock.now();
-    this.#endWatch = await store.watch((key, value, revision) => this.#saw(key, value, revision));
+    this.#endWatch = await store.watch(this.#take());
     await this.#takeName();
     this.#startedMs = clock.monotonicMs();
     this.#keptMs = this.#startedMs;
@@ -174,22 +177,69 @@ export class Ownership {
     });
   }
 
-  #saw(key: string, value: Uint8Array, revision: number): void {
+  #take(): Take {
+    const loss = this.#losses;
+    return (key, value, revision, isPresent) => {
+      if (loss === this.#losses && !this.#ended) this.#saw(key, value, revision, isPresent);
+    };
+  }
+
+  #saw(key: string, value: Uint8Array, revision: number, isPresent?: boolean): void {
     const { clock, node, life } = this.#options;
-    if (key === nodeKey(node)) this.#echoMs = clock.monotonicMs();
+    if (isPresent === true && revision < this.#view.revision(key)) return this.#lostWrites();
+    if (key === nodeKey(node) && isPresent !== true) this.#echoMs = clock.monotonicMs();
     if (key === nodeKey(node) && this.#isReplaced(value, revision)) return this.#replaced();
     const seen = this.#view.saw(key, value, revision, clock.monotonicMs());
     if (seen === undefined) return;
     const own = this.#own.get(seen);
     if (own === undefined) return;
     const { entry } = this.#view.partition(seen);
-    if (entry?.life === life) own.revision = Math.max(own.revision, revision);
+    const isGivenUp = entry?.life === life && entry.owner === undefined;
+    if (isGivenUp || (own.state === "claiming" && entry?.life !== life)) this.#own.delete(seen);
+    else if (entry?.life === life) own.revision = Math.max(own.revision, revision);
     else if (revision > own.revision) this.#lose(seen as Partition, "another node has taken it");
+  }
+
+  async #write(key: string, entry: NodeEntry | PartitionEntry, expected: number): Promise<number | undefined> {
+    const { store, clock } = this.#options;
+    const losses = this.#losses;
+    const value = encodeEntry(entry);
+    const revision = await store.put(key, value, expected);
+    if (revision === undefined || losses !== this.#losses) return undefined; // or of a table that this node no longer goes by
+    this.#view.saw(key, value, revision, clock.monotonicMs());
+    return revision;
+  }
+
+  /** The table is not what this node takes it for: it gives up everything, reads the table anew, and takes part again. */
+  #lostWrites(): void {
+    const { clock, logger, partitions } = this.#options;
+    logger.error(
+      { code: "MF_CLUSTER_WRITES_LOST", partitions: this.#own.size },
+      "the NATS servers have lost writes that they had confirmed: this node gives up its partitions, and begins anew with what is left",
+    );
+    this.#losses += 1;
+    this.#hasName = false;
+    this.#view = new View(partitions);
+    this.#startedMs = clock.monotonicMs();
+    this.#echoMs = Number.NEGATIVE_INFINITY;
+    for (const partition of [...this.#own.keys()]) this.#lose(partition as Partition, undefined);
+    this.#watchAnew(this.#losses);
+  }
+
+  #watchAnew(losses: number): void {
+    const { store, clock } = this.#options;
+    const isPast = (): boolean => this.#ended || losses !== this.#losses;
+    this.#endWatch?.();
+    this.#endWatch = undefined;
+    store.watch(this.#take()).then(
+      (end) => (isPast() ? end() : (this.#endWatch = end)),
+      () => clock.after(this.#limits.beatMs, () => (isPast() ? undefined : this.#watchAnew(losses))),
+    );
   }
 
   /** Another process beats under this node's name, which this one has had. */
   #isReplaced(value: Uint8Array, revision: number): boolean {
-    if (revision <= this.#view.nodeRevision(this.#options.node)) return false; // of the one before, told late
+    if (revision <= this.#view.revision(nodeKey(this.#options.node))) return false; // of the one before, told late
     const seen = decodeEntry(nodeKey(this.#options.node), value);
     return this.#hasName && seen?.kind === "node" && seen.node?.life !== this.#options.life;
   }
@@ -218,9 +268,9 @@ export class Ownership {
     const entry = this.#view.node(node);
     if (entry === undefined || entry.state === "gone") return;
     await pause(this.#limits.lastBeatMs);
-    const before = this.#view.nodeRevision(node);
+    const before = this.#view.revision(nodeKey(node));
     await pause(this.#limits.nameMs);
-    if (this.#view.nodeRevision(node) !== before && this.#view.node(node)?.state !== "gone") {
+    if (this.#view.revision(nodeKey(node)) !== before && this.#view.node(node)?.state !== "gone") {
       this.#endWatch?.();
       throw new CodedError(
         "MF_CLUSTER_NODE_TAKEN",
@@ -256,12 +306,11 @@ export class Ownership {
   }
 
   async #putBeat(): Promise<boolean> {
-    const { store, node, life, version, address } = this.#options;
+    const { node, life, version, address } = this.#options;
     const entry: NodeEntry = { life, sinceMs: this.#sinceMs, version, address: address(), state: this.#state, beat: ++this.#beat };
-    const revision = await store.put(nodeKey(node), encodeEntry(entry), this.#view.nodeRevision(node));
+    const revision = await this.#write(nodeKey(node), entry, this.#view.revision(nodeKey(node)));
     if (revision === undefined) return this.#view.node(node)?.life === life; // a retry of one that was kept
     this.#hasName = true;
-    this.#view.saw(nodeKey(node), encodeEntry(entry), revision, this.#options.clock.monotonicMs());
     return true;
   }
 
@@ -303,7 +352,7 @@ export class Ownership {
   }
 
   #claim(partition: Partition): void {
-    const own: Own = { state: "gaining", revision: this.#view.partition(partition).revision, work: Promise.resolve() };
+    const own: Own = { state: "claiming", revision: this.#view.partition(partition).revision, work: Promise.resolve() };
     this.#own.set(partition, own);
     own.work = this.#gain(partition, own);
   }
@@ -326,8 +375,10 @@ export class Ownership {
     try {
       const isClaimed = await this.#put(partition, own, { owner: this.#options.node, life: this.#options.life, resting: false });
       if (!isClaimed) return void (this.#own.get(partition) === own && this.#own.delete(partition));
+      own.state = "gaining";
       await gain(partition, () => {
-        if (this.#own.get(partition) !== own || this.#isOver(clock.monotonicMs())) return false;
+        if (this.#isOver(clock.monotonicMs())) this.#stepDown();
+        if (this.#own.get(partition) !== own) return false;
         own.state = "owned";
         claimed();
         return true;
@@ -370,11 +421,9 @@ export class Ownership {
   }
 
   async #put(partition: Partition, own: Own, entry: PartitionEntry): Promise<boolean> {
-    const key = partitionKey(partition);
-    const revision = await this.#options.store.put(key, encodeEntry(entry), own.revision);
+    const revision = await this.#write(partitionKey(partition), entry, own.revision);
     if (revision === undefined) return false;
     own.revision = revision;
-    this.#view.saw(key, encodeEntry(entry), revision, this.#options.clock.monotonicMs());
     return true;
   }
 }

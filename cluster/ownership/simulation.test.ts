@@ -224,6 +224,31 @@ test("a store that is away for all for longer than a lease: everybody has stoppe
   deepEqual(world.overlaps, []);
 });
 
+test("servers that lost their newest writes: nobody's writes are refused for ever, and each partition has an owner again", async () => {
+  const names = ["a", "b", "c"];
+  for (let round = 0; round < 24; round++) {
+    const world = new World(seed + round);
+    const { random } = world;
+    for (const name of names) await world.start(name);
+    await world.pass(10_000);
+    for (let loss = 0; loss < 3; loss++) {
+      const isDown = random.below(2) === 0;
+      if (isDown) for (const name of names) world.store.cut(name, true);
+      await world.pass(random.below(12_000));
+      world.store.loseWrites(1 + random.below(random.below(2) === 0 ? 3 : 80));
+      if (isDown) for (const name of names) world.store.cut(name, false);
+      const again = names[random.below(3)] as string;
+      world.kill(again);
+      await world.pass(random.below(6_000));
+      const starting = world.start(again);
+      await world.pass(6_000);
+      await starting;
+    }
+    await world.pass(60_000);
+    world.check(names, `seed ${seed + round}`);
+  }
+});
+
 test("a node that drains gives everything away, one after the other", async () => {
   const world = new World(seed);
   for (const name of ["a", "b"]) await world.start(name);

@@ -10,11 +10,12 @@ import {
   type JsMsg,
   RetentionPolicy,
   StorageType,
+  type StoredMsg,
 } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { type Clock, CodedError } from "#base";
 import { ownershipLimits } from "./limits.ts";
-import type { Store } from "./store.ts";
+import type { Store, Take } from "./store.ts";
 
 export interface StoreOptions {
   readonly connection: NatsConnection;
@@ -67,6 +68,7 @@ interface Parts {
 
 class StreamStore implements Store {
   readonly #parts: Parts;
+  readonly #takes = new Set<Take>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -82,9 +84,17 @@ class StreamStore implements Store {
       });
       return seq;
     } catch (error) {
-      if (error instanceof JetStreamApiError && refusals.has(error.code)) return undefined;
-      throw error;
+      if (!(error instanceof JetStreamApiError && refusals.has(error.code))) throw error;
+      if (this.#takes.size > 0) await this.#tell(key);
+      return undefined;
     }
+  }
+
+  /** Tells what a key has at the stream's leader. */
+  async #tell(key: string): Promise<void> {
+    const found = await this.#last(key).catch(() => null); // the next refusal asks again
+    if (found === null) return;
+    for (const take of this.#takes) take(key, found?.data ?? new Uint8Array(0), found?.seq ?? 0, true);
   }
 
   /** The number of partitions, which the first node writes. */
@@ -98,8 +108,9 @@ class StreamStore implements Store {
     );
   }
 
-  async watch(take: (key: string, value: Uint8Array, revision: number) => void): Promise<() => void> {
+  async watch(take: Take): Promise<() => void> {
     const { prefix, clock } = this.#parts;
+    this.#takes.add(take);
     const watcher = new Watcher(this.#parts, (message) => take(message.subject.slice(prefix.length), message.data, message.seq));
     await watcher.open();
     const look = (): void => {
@@ -109,14 +120,19 @@ class StreamStore implements Store {
     let cancel = clock.after(ownershipLimits.watchMs, look);
     return () => {
       cancel();
+      this.#takes.delete(take);
       watcher.close();
     };
   }
 
   async #get(key: string): Promise<string | undefined> {
+    return (await this.#last(key))?.string();
+  }
+
+  async #last(key: string): Promise<StoredMsg | undefined> {
     const { manager, stream, prefix } = this.#parts;
     try {
-      return (await manager.streams.getMessage(stream, { last_by_subj: prefix + key }))?.string();
+      return (await manager.streams.getMessage(stream, { last_by_subj: prefix + key })) ?? undefined;
     } catch (error) {
       if (error instanceof JetStreamApiError && error.code === noMessage) return undefined;
       throw error;

@@ -46,8 +46,11 @@ export class View {
     return this.#nodes.get(name)?.entry;
   }
 
-  nodeRevision(name: string): number {
-    return this.#nodes.get(name)?.revision ?? 0;
+  /** Of a key, 0 for one that was not seen. */
+  revision(key: string): number {
+    const about = decodeEntry(key, new Uint8Array(0));
+    if (about?.kind === "node") return this.#nodes.get(about.name)?.revision ?? 0;
+    return about === undefined ? 0 : this.partition(about.partition).revision;
   }
 
   countOf(name: string, life: string): number {

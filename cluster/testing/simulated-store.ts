@@ -1,16 +1,23 @@
 /** A store of several nodes in virtual time: slow, cut off, and sure of nothing it did not answer. */
 import type { Clock, Prng } from "#base";
-import type { Store } from "../ownership/store.ts";
+import type { Store, Take } from "../ownership/store.ts";
 
 interface Watcher {
   readonly node: string;
-  readonly take: (key: string, value: Uint8Array, revision: number) => void;
+  readonly take: Take;
+}
+
+interface Written {
+  readonly key: string;
+  readonly value: Uint8Array;
+  readonly revision: number;
 }
 
 export class SimulatedStore {
   readonly #clock: Clock;
   readonly #random: Prng;
   readonly #values = new Map<string, { readonly value: Uint8Array; readonly revision: number }>();
+  readonly #written: Written[] = [];
   readonly #watchers = new Set<Watcher>();
   readonly #cut = new Set<string>();
   readonly #lastMs = new Map<string, number>();
@@ -53,6 +60,7 @@ export class SimulatedStore {
           this.#later(node, "up", () => {
             if (this.#cut.has(node)) return;
             const revision = this.#put(key, value, expected);
+            if (revision === undefined) this.#tellPresent(node, key);
             this.#later("store", node, () => {
               if (this.#cut.has(node) || (this.lostOneIn > 0 && this.#random.below(this.lostOneIn) === 0)) return;
               cancel();
@@ -67,11 +75,29 @@ export class SimulatedStore {
     if ((this.#values.get(key)?.revision ?? 0) !== expected) return undefined;
     const revision = ++this.#revision;
     this.#values.set(key, { value, revision });
+    this.#written.push({ key, value, revision });
     for (const watcher of this.#watchers)
       this.#later("told", watcher.node, () => {
         if (!this.#cut.has(watcher.node) && this.#watchers.has(watcher)) watcher.take(key, value, revision);
       });
     return revision;
+  }
+
+  /** The servers lose their newest writes, and number the next ones from there. */
+  loseWrites(count: number): void {
+    this.#written.splice(-count);
+    this.#values.clear();
+    for (const { key, value, revision } of this.#written) this.#values.set(key, { value, revision });
+    this.#revision = this.#written.at(-1)?.revision ?? 0;
+  }
+
+  #tellPresent(node: string, key: string): void {
+    const { value, revision } = this.#values.get(key) ?? { value: new Uint8Array(0), revision: 0 };
+    for (const watcher of this.#watchers)
+      if (watcher.node === node)
+        this.#later("told", node, () => {
+          if (!this.#cut.has(node) && this.#watchers.has(watcher)) watcher.take(key, value, revision, true);
+        });
   }
 
   #tellAll(watcher: Watcher): void {
