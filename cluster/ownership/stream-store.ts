@@ -111,7 +111,8 @@ class StreamStore implements Store {
   async watch(take: Take): Promise<() => void> {
     const { prefix, clock } = this.#parts;
     this.#takes.add(take);
-    const watcher = new Watcher(this.#parts, (message) => take(message.subject.slice(prefix.length), message.data, message.seq));
+    const tell = ({ subject, data, seq }: JsMsg | StoredMsg): void => take(subject.slice(prefix.length), data, seq);
+    const watcher = new Watcher(this.#parts, tell);
     await watcher.open();
     const look = (): void => {
       cancel = clock.after(ownershipLimits.watchMs, look);
@@ -129,57 +130,56 @@ class StreamStore implements Store {
     return (await this.#last(key))?.string();
   }
 
-  async #last(key: string): Promise<StoredMsg | undefined> {
+  #last(key: string): Promise<StoredMsg | undefined> {
     const { manager, stream, prefix } = this.#parts;
-    try {
-      return (await manager.streams.getMessage(stream, { last_by_subj: prefix + key })) ?? undefined;
-    } catch (error) {
-      if (error instanceof JetStreamApiError && error.code === noMessage) return undefined;
-      throw error;
-    }
+    return lastOf(manager, stream, prefix + key);
   }
 }
 
 /**
- * A consumer of the last value of each key and of all changes. A beat comes at an interval, this node's own at least: when nothing comes for
- * longer, another consumer is made, which tells all values again.
+ * A consumer of all changes, after a look at the last value of each key. The values are read from the stream's leader: a consumer begins with what
+ * its own server has, and one that was killed can have writes that the others have lost. A beat comes at an interval, this node's own at least:
+ * when nothing comes for longer, another consumer is made, and all values are told again.
  */
 class Watcher {
   readonly #parts: Parts;
-  readonly #take: (message: JsMsg) => void;
+  readonly #take: (message: JsMsg | StoredMsg) => void;
   #stop: (() => void) | undefined;
   #opening = false;
   #closed = false;
   #heardMs = 0;
 
-  constructor(parts: Parts, take: (message: JsMsg) => void) {
+  constructor(parts: Parts, take: (message: JsMsg | StoredMsg) => void) {
     this.#parts = parts;
     this.#take = take;
   }
 
   /** Resolves once every value there is has been told. */
   async open(): Promise<void> {
-    const { js, manager, stream, clock } = this.#parts;
+    const { js, stream, clock } = this.#parts;
     this.#opening = true;
     this.#stop?.();
     try {
-      const { state } = await manager.streams.info(stream);
-      const consumer = await js.consumers.get(stream, { deliver_policy: DeliverPolicy.LastPerSubject });
+      const consumer = await js.consumers.get(stream, { deliver_policy: DeliverPolicy.New });
       const messages = await consumer.consume({ idle_heartbeat: ownershipLimits.heartbeatMs });
-      let toldAll = (): void => {};
-      const all = new Promise<void>((resolve) => (toldAll = resolve));
-      if (state.messages === 0) toldAll();
       let isOver = false;
       this.#stop = () => {
         isOver = true;
         void messages.close();
       };
-      void this.#read(messages, () => isOver, toldAll);
-      await all;
+      await this.#tellAll();
+      void this.#read(messages, () => isOver);
       this.#heardMs = clock.monotonicMs();
     } finally {
       this.#opening = false;
     }
+  }
+
+  async #tellAll(): Promise<void> {
+    const { manager, stream, prefix } = this.#parts;
+    const { state } = await manager.streams.info(stream, { subjects_filter: `${prefix}>` });
+    const values = Object.keys(state.subjects ?? {}).map((subject) => lastOf(manager, stream, subject));
+    for (const value of await Promise.all(values)) if (value !== undefined && !this.#closed) this.#take(value);
   }
 
   close(): void {
@@ -192,18 +192,25 @@ class Watcher {
     this.open().catch(() => undefined); // the next look tries again
   }
 
-  async #read(messages: AsyncIterable<JsMsg>, isOver: () => boolean, toldAll: () => void): Promise<void> {
+  async #read(messages: AsyncIterable<JsMsg>, isOver: () => boolean): Promise<void> {
     try {
       for await (const message of messages) {
         if (isOver() || this.#closed) return;
         this.#heardMs = this.#parts.clock.monotonicMs();
         this.#take(message);
-        if (message.info.pending === 0) toldAll();
       }
     } catch {
       // it ended: the next look makes another one
-    } finally {
-      toldAll();
     }
+  }
+}
+
+/** The last message of a subject at the stream's leader. */
+async function lastOf(manager: JetStreamManager, stream: string, subject: string): Promise<StoredMsg | undefined> {
+  try {
+    return (await manager.streams.getMessage(stream, { last_by_subj: subject })) ?? undefined;
+  } catch (error) {
+    if (error instanceof JetStreamApiError && error.code === noMessage) return undefined;
+    throw error;
   }
 }
