@@ -1,7 +1,6 @@
 /** Talks to a running gateway's admin endpoints. */
 import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
-import { connect } from "node:net";
 import { basename, dirname, join } from "node:path";
 import type { Dispatcher } from "undici";
 import type { Headers } from "#abi";
@@ -30,36 +29,24 @@ async function placeOf(flags: GatewayFlags, env: Readonly<Record<string, string 
     if (!/^https?:\/\//.test(given)) throw usageError(`--gateway ${given}: give it as http://host:port or unix:/path/to/admin.sock`);
     return { url: given.replace(/\/+$/, ""), token: flags.token ?? env["MAYFLY_TOKEN"] };
   }
-  const { adminSocketPaths, readPlaces } = await import("#gateway");
+  const { adminSocketPaths, readPlaces, socketAnswers } = await import("#gateway");
   const paths = adminSocketPaths(await readPlaces(flags.config, env));
-  const socket = paths.find((path) => existsSync(path)) ?? (await nodeSocket(paths)) ?? paths[0];
+  const socket = paths.find((path) => existsSync(path)) ?? (await nodeSocket(paths, socketAnswers)) ?? paths[0];
   if (socket === undefined)
     throw usageError(`the path of the admin socket beside ${flags.config} is too long: give the gateway's http.admin.port with --gateway`);
   return { socket };
 }
 
 /** The socket of a node of a cluster, which has a folder of its own beside that of a gateway alone; the first that answers. */
-async function nodeSocket(paths: readonly string[]): Promise<string | undefined> {
+async function nodeSocket(paths: readonly string[], isServed: (socket: string) => Promise<boolean>): Promise<string | undefined> {
   for (const path of paths) {
     const nodes = await readdir(dirname(path), { withFileTypes: true }).catch(() => []);
     for (const { name } of nodes.filter((each) => each.isDirectory()).sort((a, b) => (a.name < b.name ? -1 : 1))) {
       const socket = join(dirname(path), name, basename(path));
-      if (existsSync(socket) && (await answers(socket))) return socket;
+      if (existsSync(socket) && (await isServed(socket))) return socket;
     }
   }
   return undefined;
-}
-
-/** A socket file may be left of a process that was killed. */
-function answers(path: string): Promise<boolean> {
-  return new Promise((done) => {
-    const socket = connect(path);
-    socket.once("connect", () => {
-      socket.destroy();
-      done(true);
-    });
-    socket.once("error", () => done(false));
-  });
 }
 
 export class AdminClient {

@@ -68,7 +68,7 @@ export { type FlowRules, flowRules, limitsOf } from "./flow-rules.ts";
 export { bodyJson, outcomeJson } from "./http/admin.ts";
 export { denied as adminDenied } from "./http/guard.ts";
 export { originCheck } from "./http/origin.ts";
-export { adminSocketPaths } from "./http/admin-socket.ts";
+export { adminSocketPaths, socketAnswers } from "./http/admin-socket.ts";
 export { ByteReader, ByteWriter } from "./journal/format/bytes.ts";
 export { readHeaders, readReply, writeHeaders, writeReply } from "./journal/format/fields.ts";
 export { configuredJournal } from "./journal/configured.ts";

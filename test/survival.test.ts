@@ -1,5 +1,5 @@
 /**
- * What a request leaves behind in the main thread. Objects that outlive two collections of the young generation go to the old one, where they
+ * Objects that a request leaves behind in the main thread. Those that outlive two collections of the young generation go to the old one, where they
  * lie until all of it is collected: they are what makes collections long. A request that is answered has no such objects of its own.
  */
 import { ok } from "node:assert/strict";

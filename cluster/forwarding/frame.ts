@@ -1,6 +1,6 @@
 /**
- * What nodes send each other: bytes in a NATS message, little endian, versioned. Decoding never throws; it returns undefined for what is
- * malformed or of another version.
+ * Frames between nodes: bytes in a NATS message, little endian, versioned. Decoding never throws; it returns undefined for one that is malformed
+ * or of another version.
  *
  *   "MYF" · version u8 · kind u8 · then by kind:
  *

@@ -1,5 +1,5 @@
 /**
- * Messages, signals and their outcomes as the content of calls. Decoding never throws; it returns undefined for what is malformed.
+ * Messages, signals and their outcomes as the content of calls. Decoding never throws; it returns undefined for a malformed one.
  *
  *   message   partition u32 · round u32 · flow · origin: source, place · flags u8 · id? · idScope? · headers · contentType · body · key? ·
  *             correlationId? · parent? (flow, id, how) · setAside? (JSON)

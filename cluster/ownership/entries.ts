@@ -1,5 +1,5 @@
 /**
- * What nodes keep in their store, as JSON. Decoding never throws; it returns undefined for what is malformed.
+ * The entries of nodes and partitions in the store, as JSON. Decoding never throws; it returns undefined for a malformed one.
  *
  *   node.NAME   a beat of the node, written anew at an interval: its life, since when, version, state
  *   part.N      the owner of partition N, written when that changes

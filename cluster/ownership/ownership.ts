@@ -1,5 +1,5 @@
 /**
- * Who owns which partition: what this node takes, keeps, gives away and has lost.
+ * Ownership of partitions: how this node takes, keeps, gives away and loses them.
  *
  *                    claimed (compare and set)        gain
  *     nobody's ───────────────▶ gaining ─────────────────────▶ owned ──target is another, or stopping──▶ resting ──▶ nobody's

@@ -68,7 +68,8 @@ function makeFolder(path: string, stat: (path: string) => Stats): void {
     );
 }
 
-function answers(path: string): Promise<boolean> {
+/** True if somebody listens there: a socket file may be left of a process that was killed. */
+export function socketAnswers(path: string): Promise<boolean> {
   return new Promise((done) => {
     const socket = connect(path);
     socket.once("connect", () => {
@@ -88,7 +89,7 @@ export async function listenAtSocket(place: SocketPlace, listen: (path: string) 
   for (const path of adminSocketPaths(place)) {
     try {
       makeFolder(dirname(path), basename(path) === ownName ? statSync : lstatSync);
-      if (await answers(path)) throw new CodedError("MF_ADMIN_SOCKET", `another gateway listens at ${path}`);
+      if (await socketAnswers(path)) throw new CodedError("MF_ADMIN_SOCKET", `another gateway listens at ${path}`);
       await unlink(path).catch(() => undefined); // left by a process that was killed
       const mask = process.umask(0o177);
       let listening: Promise<void>;

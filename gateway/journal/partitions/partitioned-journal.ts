@@ -4,8 +4,8 @@
  *   a message ──▶ partitionOf(flow, key), or of its dedup id, or `home` ──▶ that partition's journal
  *   a lease, a send, a sleeper, a signal ──▶ its number modulo the number of partitions ──▶ the journal that gave it out
  *
- * What is about a partition that is not here is answered as a stale lease is: nothing was done, and nothing must be told to anyone. That is
- * so from the turn on in which `lose` was called, whatever was under way; a new message is refused with MF_PARTITION_AWAY.
+ * A call about a partition that is not here is answered as a stale lease is: nothing was done, and nothing must be told to anyone. That
+ * begins in the turn in which `lose` was called, whatever was under way; a new message is refused with MF_PARTITION_AWAY.
  *
  * A signal is kept in the partition of its name and key, where its duplicates are recognised. The machine that takes it may sleep in another:
  * the signal is moved there before the commit that consumes it, so that taking it and what follows from it stay one commit.
