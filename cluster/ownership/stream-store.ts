@@ -110,10 +110,13 @@ class StreamStore implements Store {
 
   async watch(take: Take): Promise<() => void> {
     const { prefix, clock } = this.#parts;
-    this.#takes.add(take);
     const tell = ({ subject, data, seq }: JsMsg | StoredMsg): void => take(subject.slice(prefix.length), data, seq);
     const watcher = new Watcher(this.#parts, tell);
-    await watcher.open();
+    await watcher.open().catch((error: unknown) => {
+      watcher.close();
+      throw error;
+    });
+    this.#takes.add(take);
     const look = (): void => {
       cancel = clock.after(ownershipLimits.watchMs, look);
       watcher.look(clock.monotonicMs());
