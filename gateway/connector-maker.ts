@@ -3,6 +3,7 @@ import { type Clock, CodedError, type Prng } from "#base";
 import type { FlowConfig, OutletConfig, SourceConfig } from "./contract/config.ts";
 import type { ConnectorContext } from "./contract/connector.ts";
 import type { Connectors } from "./contract/connectors.ts";
+import type { Reach } from "./contract/http/reach.ts";
 import type { HttpRoutes } from "./contract/http/routes.ts";
 import type { GatewayMemory } from "./contract/memory.ts";
 import type { Incoming, Outcome } from "./contract/message.ts";
@@ -42,6 +43,8 @@ export interface ConnectorMakerPorts {
   readonly unexpected: ReportUnexpected;
   /** As of now: a reload changes them. */
   readonly longBodies: () => LongBodies | undefined;
+  /** Addresses that the flow may connect to; undefined: any. */
+  readonly reach?: Reach | undefined;
 }
 
 /** A source as a configuration has it. */
@@ -100,9 +103,10 @@ export class ConnectorMaker {
   }
 
   #context(name: string): ConnectorContext {
-    const { base, clock, random, count, unexpected, memory } = this.#ports;
+    const { base, clock, random, count, unexpected, memory, reach } = this.#ports;
     return {
       memory,
+      reach,
       flow: this.#flow,
       name,
       base,

@@ -3,6 +3,7 @@ import { type Clock, CodedError } from "#base";
 import type { FlowConfig, GatewayConfig } from "./contract/config.ts";
 import { type HttpPlace, routesOf } from "./contract/http/routes.ts";
 import type { FlowImage } from "./contract/runner.ts";
+import type { FetchAgents } from "./fetch-agent.ts";
 import { Ending } from "./ending.ts";
 import type { FlowHost, FunctionFigures, FunctionLogger, ServedFunction } from "./functions/mod.ts";
 import { ServedFlow, type ServedFlowPorts } from "./served-flow.ts";
@@ -12,6 +13,7 @@ export interface FunctionHostPorts {
   /** All flows that are served. */
   readonly flows: Map<string, ServedFlow>;
   readonly shared: ServedFlowPorts;
+  readonly agents: Pick<FetchAgents, "to">;
   readonly config: () => GatewayConfig;
   readonly isRunning: () => boolean;
   /** Ends a flow in order. Never rejects. */
@@ -69,10 +71,14 @@ export class FunctionHost implements FlowHost {
   }
 
   async start(flow: string, config: FlowConfig, image: FlowImage, logger: FunctionLogger): Promise<ServedFunction> {
-    const { flows, shared, clock } = this.#ports;
+    const { flows, shared, agents, clock } = this.#ports;
     if (this.hasFlow(flow) || flows.has(flow))
       throw new CodedError("MF_FUNCTION_TAKEN", `mayfly.yaml has a flow ${flow} as well: rename it there, or remove the function`);
-    const served = new ServedFlow(flow, config, image, { ...shared, logger });
+    const served = new ServedFlow(flow, config, image, {
+      ...shared,
+      ...(config.networks === undefined ? {} : agents.to(config.networks)),
+      logger,
+    });
     this.configs.set(flow, config);
     flows.set(flow, served);
     this.#ports.configured();

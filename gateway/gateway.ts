@@ -6,7 +6,6 @@
  */
 import type { Readable } from "node:stream";
 import { type Clock, CodedError, isCoded, prng, type Prng, systemClock } from "#base";
-import type { Dispatcher } from "undici";
 import type { BodyStore } from "./stored-bodies/store.ts";
 import { Approving } from "./approving.ts";
 import { Asleep, noImage } from "./asleep.ts";
@@ -22,7 +21,7 @@ import { ServedFlow, type Prepared, type ServedFlowPorts } from "./served-flow.t
 import { type Administered, addAdmin, addMetrics, addProbes } from "./http/admin.ts";
 import type { Access } from "./http/guard.ts";
 import type { HttpRoutes } from "./contract/http/routes.ts";
-import { fetchAgent } from "./fetch-agent.ts";
+import { FetchAgents } from "./fetch-agent.ts";
 import { FunctionHost, pathsOf } from "./function-host.ts";
 import { addFunctions, configuredTenants, type FunctionImages, Functions } from "./functions/mod.ts";
 import { keptSettings } from "./kept-settings.ts";
@@ -158,7 +157,7 @@ class TheGateway implements Gateway, Administered {
   readonly #totals: Totals = { pending: 0 };
   readonly #memory: GatewayMemory;
   readonly #events = new Map<string, number>();
-  readonly #agent: Dispatcher;
+  readonly #agents: FetchAgents;
   readonly #listeners: Listeners;
   readonly #unexpected: UnexpectedErrors;
   readonly #watching: Watching;
@@ -221,7 +220,7 @@ class TheGateway implements Gateway, Administered {
     });
     this.#retries = new LetterRetries({ ...ports, clock: this.#clock, flows: this.#flows, shares: () => this.#shared.shares });
     this.#unexpected = new UnexpectedErrors(this.#clock, ports.logger);
-    this.#agent = fetchAgent(config);
+    this.#agents = new FetchAgents(config);
     this.#listeners = new Listeners(config, { clock: this.#clock, logger: ports.logger, unexpected: this.#unexpected.report });
     this.#watching = this.#newWatching();
     this.#recorded = new Recorded({
@@ -251,7 +250,7 @@ class TheGateway implements Gateway, Administered {
       memory: this.#memory,
       logger: ports.logger,
       tracing: ports.tracing ?? untraced,
-      agent: this.#agent,
+      agent: this.#agents.own,
       routes: this.#listeners.routes,
       base: config.base,
       connectors: ports.connectors,
@@ -281,6 +280,7 @@ class TheGateway implements Gateway, Administered {
       clock: this.#clock,
       flows: this.#flows,
       shared: this.#shared,
+      agents: this.#agents,
       config: () => this.#config,
       isRunning: () => this.#state === "running" || this.#state === "starting",
       end: (served, ending) => this.#end([served], ending, () => undefined),
@@ -638,7 +638,7 @@ class TheGateway implements Gateway, Administered {
     this.#listeners.endClose();
     this.#persistence.close();
     const closing = [
-      this.#step("the HTTP client", () => this.#agent.destroy()),
+      this.#step("the HTTP client", () => this.#agents.destroy()),
       this.#step("the sweep of stored bodies", () => this.#sweeper?.stop()),
       this.#step("the journal", () => this.#ports.journal.close().finally(() => this.#ports.cluster?.end())),
       this.#step("history", () => this.#ports.history?.close()),

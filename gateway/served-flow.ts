@@ -24,6 +24,7 @@ import { gatewayLimits } from "./contract/limits.ts";
 import { ConnectorMaker, type PlacedOutlet, type PlacedSource, placeOf, type WantedSource, wantedSources } from "./connector-maker.ts";
 import { journalRecall } from "./recall.ts";
 import { Held } from "./held.ts";
+import type { Reach } from "./contract/http/reach.ts";
 import type { HttpRoutes } from "./contract/http/routes.ts";
 import type { DeadLetters } from "./journal/dead-letters.ts";
 import type { Journal } from "./journal/journal.ts";
@@ -55,6 +56,8 @@ export interface ServedFlowPorts {
   readonly logger: RootLogger;
   readonly tracing: Tracing;
   readonly agent: Dispatcher;
+  /** Addresses that the flow's connectors may connect to, as `agent` does; undefined: any. */
+  readonly reach?: Reach | undefined;
   readonly bodyStore?: BodyStore | undefined;
   readonly routes: HttpRoutes;
   readonly base: string;

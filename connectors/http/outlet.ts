@@ -157,7 +157,7 @@ class HttpOutlet implements Outlet {
     const { tls: config, proxy } = this.#config;
     const { outletConcurrency: most } = gatewayLimits;
     this.#agent = readTls(config, this.#context).then((tls) =>
-      proxy === undefined ? newAgent(most, tls) : newProxyAgent(most, proxy, tls),
+      proxy === undefined ? newAgent(most, tls, this.#context.reach) : newProxyAgent(most, proxy, tls),
     );
     this.#agent.catch(() => (this.#agent = undefined));
     return this.#agent;
@@ -234,7 +234,7 @@ class HttpOutlet implements Outlet {
       if (cause instanceof OutletError) throw cause;
       const final = finalBodyError(cause);
       if (final !== undefined) throw final;
-      if (isCoded(cause)) throw new OutletError(cause.code, cause.message, { retryable: true, cause });
+      if (isCoded(cause)) throw new OutletError(cause.code, cause.message, { retryable: cause.code !== "MF_ADDRESS_REFUSED", cause });
       throw new OutletError(
         "MF_HTTP_FAILED",
         `${method} ${url.host}: ${typeof code === "string" ? `${code} ` : ""}${cause instanceof Error ? cause.message : String(cause)}`,

@@ -93,7 +93,9 @@ class HttpSource implements Source {
     this.#config = config;
     this.#context = context;
     this.#authentication =
-      config.auth === undefined ? undefined : new Authentication(config.auth, { memory: context.memory.answers, logger: context.logger });
+      config.auth === undefined
+        ? undefined
+        : new Authentication(config.auth, { memory: context.memory.answers, logger: context.logger, reach: context.reach });
     this.#secretHeaders = new Set(this.#authentication?.secretHeaders);
     this.#allowed = config.allow === undefined ? undefined : new Networks(config.allow);
     this.#limiter = config.rateLimit === undefined ? undefined : new RateLimiter(config.rateLimit, context.clock);

@@ -48,7 +48,7 @@ interface Checked {
       readonly token?: string;
     };
   };
-  readonly fetch: { readonly proxy?: string; readonly ca?: string };
+  readonly fetch: { readonly proxy?: string; readonly ca?: string; readonly networks?: readonly string[] };
   readonly journal: {
     readonly dir: string;
     readonly memory: boolean;
@@ -129,6 +129,8 @@ export function buildConfig(
   const { admin, host, port, connectionsPerAddress, metrics, openapi, proxies, tls } = data.http;
   const document = openapi === "off" ? undefined : openapi;
   checkAdmin(data.http, report);
+  if (data.fetch.networks !== undefined && data.fetch.proxy !== undefined)
+    report(["fetch", "networks"], "a proxy chooses the addresses itself: have it refuse those, or remove fetch.proxy");
   checkCluster(data, flows, report);
   return {
     base,
@@ -143,7 +145,7 @@ export function buildConfig(
       tls: tls === undefined ? undefined : { ...tls, clientCa: tls.clientCa },
       admin: { enabled: admin.enabled, host: admin.host, hosts: admin.hosts, port: admin.port, token: admin.token },
     },
-    fetch: { proxy: data.fetch.proxy, ca: data.fetch.ca },
+    fetch: { proxy: data.fetch.proxy, ca: data.fetch.ca, networks: data.fetch.networks },
     journal: journalConfig(data.journal),
     cluster: clusterConfig(data.cluster, base),
     deadLetters: data.deadLetters,

@@ -103,6 +103,13 @@ export const fetchSchema: JsonSchema = section(
       patternErrorMessage: "must begin with http:// or https://",
       examples: ["http://proxy.example.com:3128"],
     },
+    networks: {
+      type: "array",
+      maxItems: 256,
+      description:
+        "Networks inside of which hosts of `fetch` may be, besides the public internet: `[]` for none. Addresses of this computer are named one by one. Default: hosts may be anywhere. Not with `proxy`.",
+      items: network("A network."),
+    },
     ca: { ...text("PEM file of the trusted certificate authorities; replaces the system's."), examples: ["tls/company-ca.pem"] },
   },
 );

@@ -82,6 +82,8 @@ export interface FlowConfig {
   readonly to: Readonly<Record<string, OutletConfig>>;
   /** Hosts `fetch` may reach: `api.example.com`, `*.example.com`, `host:8443`. Empty: none. */
   readonly hosts: readonly string[];
+  /** Networks that `fetch` and outlets may reach besides the public internet; undefined: whatever the hosts' addresses are. Fixed while the flow is served. */
+  readonly networks?: readonly string[] | undefined;
   /** The `values` of every machine of the flow, which nobody else sees: by names `mayfly-value-…` among the headers of its event. */
   readonly values: Readonly<Record<string, string>>;
   readonly retry: FlowRetryConfig;
@@ -222,6 +224,8 @@ export interface GatewayConfig {
   /** Connections of flows' `fetch`. */
   readonly fetch: {
     readonly proxy: string | undefined;
+    /** Networks that may be reached besides the public internet; undefined: whatever the hosts' addresses are. */
+    readonly networks: readonly string[] | undefined;
     /** PEM file of the authorities, in place of the system's. */
     readonly ca: string | undefined;
   };

@@ -1,5 +1,6 @@
 /** Shared by sources and outlets: the description of a connector, and its dependencies. */
 import type { Clock, Prng } from "#base";
+import type { Reach } from "./http/reach.ts";
 import type { ReportUnexpected } from "./unexpected.ts";
 import type { GatewayMemory } from "./memory.ts";
 
@@ -45,6 +46,8 @@ export interface ConnectorContext {
   readonly unexpected: ReportUnexpected;
   /** The process's memory budget: bytes are taken before they are read, or a source does not read. */
   readonly memory: GatewayMemory;
+  /** Addresses that may be connected to; undefined: any. Only for connectors that a tenant may use. */
+  readonly reach?: Reach | undefined;
 }
 
 /**

@@ -136,7 +136,7 @@ export function readFragment(
   }
   if (config === undefined) throw new CodedError("MF_FUNCTION_FRAGMENT", `${file} must have settings of one flow only`);
   checkBounds(config, tenant, name, file);
-  return { ...config, queue: Math.min(config.queue, tenant.queue), ceilings: tenant.limits, share };
+  return { ...config, queue: Math.min(config.queue, tenant.queue), ceilings: tenant.limits, networks: tenant.networks, share };
 }
 
 function sourcesOf({ from, signals }: FlowConfig): readonly SourceConfig[] {

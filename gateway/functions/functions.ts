@@ -27,7 +27,7 @@ import { RecordLog } from "./record-log.ts";
 import { checkName, flowNameOf, type FunctionName, type FunctionRecord, imagesOf, keyOf, namedVersion, shownName } from "./records.ts";
 import { Secrets } from "./secrets.ts";
 import { type Loaded, ServedFunctions } from "./served.ts";
-import type { Tenant, Tenants } from "./tenants.ts";
+import { maySame, type Tenant, type Tenants } from "./tenants.ts";
 import { Uploads } from "./uploads.ts";
 
 export interface FunctionsPorts {
@@ -140,13 +140,16 @@ export class Functions {
     await this.#records.close();
   }
 
-  /** Other tenants from now on: functions of those that are gone are served no more. */
+  /** Other tenants from now on: functions of those that are gone are served no more, of those that may do other things as they may now. */
   async use(tenants: Tenants): Promise<void> {
+    const before = this.tenants;
     this.tenants = tenants;
     this.#loader.forgetShares();
     this.#shadowed.clear(); // a configuration with a function's path is refused
-    const gone = this.#served.names.filter(({ tenant }) => tenants.get(tenant) === undefined);
-    await Promise.all(gone.map((name) => this.#served.inTurn(name, () => this.#served.end(name))));
+    const isChanged = ({ tenant }: FunctionName): boolean => !maySame(before.get(tenant), tenants.get(tenant));
+    const changed = this.#served.names.filter(isChanged);
+    await Promise.all(changed.map((name) => this.#served.inTurn(name, () => this.#served.end(name))));
+    await this.#wakeAll(this.deployed.residents.filter(isChanged));
   }
 
   /** The function that a flow serves, whether it is in memory or not. */

@@ -43,6 +43,8 @@ test("each fault is told with its place", () => {
     ["tenants: { a--b: {} }", /tenants\.a--b: a tenant's name/],
     ["tenants: { metrics: {} }", /tenants\.metrics: a tenant's name/],
     ["tenants: { acme: { hosts: [http://x] } }", /tenants\.acme\.hosts\[0\]: must be a host/],
+    ["tenants: { acme: { networks: [inner] } }", /tenants\.acme\.networks\[0\]: must be an IP address or a network such as/],
+    ["tenants: { acme: { networks: [10.0.0.1/8] } }", /tenants\.acme\.networks\[0\]: has bits beyond its prefix/],
     ['tenants: { a: { keys: { x: { key: "${KEY}" } } }, b: { keys: { y: { key: "${KEY}" } } } }', /is the same key as tenants\.a\.keys\.x/],
   ];
   for (const [text, pattern] of cases)

@@ -6,6 +6,7 @@ import { parse } from "yaml";
 import type { Ceilings, GatewayConfig } from "../contract/config.ts";
 import type { JsonSchema } from "../contract/connector.ts";
 import { parseHost } from "../contract/hosts.ts";
+import { parseNetwork } from "../contract/http/addresses.ts";
 import { duration, quota, type Quota, size } from "../contract/units.ts";
 import { type Environment, expand, type ReadSecret, secretFiles } from "../config/environment.ts";
 import { pathText } from "../config/problem.ts";
@@ -56,6 +57,13 @@ const tenantSchema = object("One tenant.", {
     additionalProperties: keySchema,
   },
   hosts: { ...list("Hosts that its functions may reach, by outlets and by fetch.", text("A host.")), default: [] },
+  networks: {
+    ...list(
+      "Networks inside of which its hosts may be, besides the public internet; addresses of this computer one by one. `any`: anywhere, and `fetch.proxy` counts.",
+      text("A network, or any."),
+    ),
+    default: [],
+  },
   sources: { ...list("Sources that its functions may have.", { type: "string", enum: tenantSources }), default: tenantSources },
   outlets: { ...list("Outlets that its functions may have.", { type: "string", enum: tenantOutlets }), default: tenantOutlets },
   functions: whole("Maximum number of functions.", 0, functionLimits.functions, functionLimits.perTenant),
@@ -89,9 +97,10 @@ const fileSchema = object(
   ["tenants"],
 );
 
-interface CheckedTenant extends Omit<Tenant, "name" | "prefix" | "keys" | "hosts" | "cpuMs" | "requests" | "monitor"> {
+interface CheckedTenant extends Omit<Tenant, "name" | "prefix" | "keys" | "hosts" | "networks" | "cpuMs" | "requests" | "monitor"> {
   readonly keys: Readonly<Record<string, { readonly key?: string; readonly hash?: string; readonly scopes: readonly Scope[] }>>;
   readonly hosts: readonly string[];
+  readonly networks: readonly string[];
   readonly cpu?: number;
   readonly requests?: Quota;
   readonly monitor?: string;
@@ -153,7 +162,11 @@ function tenantOf(name: string, checked: CheckedTenant, ceilings: Ceilings, faul
     if (!parsed.ok) faults.add([...path, "hosts", index], parsed.error);
     return parsed.ok ? [parsed.value] : [];
   });
-  const { functions, deploys, requests, cpu, queue, weight, monitor, sources, outlets } = checked;
+  for (const [index, each] of checked.networks.entries()) {
+    const parsed = each === "any" ? undefined : parseNetwork(each);
+    if (parsed?.ok === false) faults.add([...path, "networks", index], `${parsed.error}, or any`);
+  }
+  const { functions, deploys, requests, cpu, queue, weight, monitor, sources, outlets, networks } = checked;
   const limits = lower(checked.limits, ceilings);
   const keys = keysOf(checked, path, faults);
   return {
@@ -171,6 +184,7 @@ function tenantOf(name: string, checked: CheckedTenant, ceilings: Ceilings, faul
     sources,
     outlets,
     hosts,
+    networks: networks.includes("any") ? undefined : networks,
   };
 }
 

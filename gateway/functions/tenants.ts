@@ -40,6 +40,14 @@ export interface Tenant {
   readonly outlets: readonly string[] | undefined;
   /** Hosts that its functions may reach; undefined: all. */
   readonly hosts: readonly HostPattern[] | undefined;
+  /** Networks that they may be in, besides the public internet; undefined: any. */
+  readonly networks: readonly string[] | undefined;
+}
+
+/** True where functions of the two may do the same. */
+export function maySame(a: Tenant | undefined, b: Tenant | undefined): boolean {
+  const rules = (tenant: Tenant | undefined): string => JSON.stringify(tenant === undefined ? null : { ...tenant, keys: [] });
+  return rules(a) === rules(b);
 }
 
 /** The sender of a request: the operator, or a tenant's key. */
@@ -123,6 +131,7 @@ export function onlyTenant(ceilings: Ceilings): Tenants {
     sources: undefined,
     outlets: undefined,
     hosts: undefined,
+    networks: undefined,
   };
   return new Tenants([tenant], true);
 }

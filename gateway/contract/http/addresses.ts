@@ -4,7 +4,7 @@ import { isIPv4, isIPv6 } from "node:net";
 import { err, ok, type Result } from "#base";
 
 /** An address as its bits. An IPv4 address mapped into IPv6 (RFC 4291, 2.5.5.2) is the IPv4 address. */
-interface Address {
+export interface Address {
   readonly width: 32 | 128;
   readonly bits: bigint;
 }
@@ -34,7 +34,8 @@ function ipv6Bits(text: string): bigint {
 
 const mappedPrefix = 0xffffn;
 
-function parseAddress(text: string): Address | undefined {
+/** Undefined for what is no address; a zone is left out. */
+export function parseAddress(text: string): Address | undefined {
   if (isIPv4(text)) return { width: 32, bits: ipv4Bits(text) };
   const plain = text.replace(/%.*$/s, "");
   if (!isIPv6(plain)) return undefined;

@@ -7,6 +7,7 @@ import { gatewayLimits } from "../limits.ts";
 import { memoryBusy } from "../memory.ts";
 import { connectionHeaders, isHeaderName, isHeaderValue } from "./headers.ts";
 import { Pieces } from "./pieces.ts";
+import { checkedConnector, type Reach } from "./reach.ts";
 import { unpack, type Unpacked } from "./unpack.ts";
 
 export interface HttpExchange {
@@ -34,9 +35,10 @@ const ofConnection: ReadonlySet<string> = new Set(connectionHeaders);
 /** Headers that belong to a connection, or that the client sets itself. */
 const ownHeaders = new Set([...connectionHeaders, "content-length", "host", "accept-encoding"]);
 
-/** Connections, `connections` of them to each origin. `tls` as Node's tls.connect takes it. */
-export function newAgent(connections: number, tls: object = {}): Agent {
-  return new Agent(agentOptions(connections, tls));
+/** Connections, `connections` of them to each origin. `tls` as Node's tls.connect takes it. `reach`: addresses; undefined: any. */
+export function newAgent(connections: number, tls: object = {}, reach?: Reach): Agent {
+  const options = agentOptions(connections, tls);
+  return new Agent(reach === undefined ? options : { ...options, connect: checkedConnector(reach, options.connect) });
 }
 
 /**
@@ -52,7 +54,7 @@ export function newProxyAgent(connections: number, proxy: string, tls: object = 
   });
 }
 
-function agentOptions(connections: number, tls: object): Agent.Options {
+function agentOptions(connections: number, tls: object): Agent.Options & { readonly connect: object } {
   return {
     connections,
     pipelining: 1,

@@ -7,6 +7,7 @@ import type { Agent } from "undici";
 import { CodedError, fromUtf8, type MemoryAccount } from "#base";
 import { gatewayLimits } from "../limits.ts";
 import { exchange, newAgent } from "./exchange.ts";
+import type { Reach } from "./reach.ts";
 
 export const jwksUnavailable = "MF_JWKS_UNAVAILABLE";
 
@@ -52,8 +53,15 @@ class Patience {
   }
 }
 
+export interface IssuerPorts {
+  /** Where memory for answers is taken while they come in. */
+  readonly memory: MemoryAccount;
+  /** Addresses that may be connected to; undefined: any. */
+  readonly reach?: Reach | undefined;
+}
+
 export class IssuerKeys {
-  readonly #memory: MemoryAccount;
+  readonly #ports: IssuerPorts;
   /** Undefined: the keys' own place is configured. */
   readonly #issuer: string | undefined;
   /** Asked first. */
@@ -66,8 +74,8 @@ export class IssuerKeys {
   #agent: Agent | undefined;
 
   /** Throws MF_URL_INVALID. */
-  constructor(place: { readonly jwks: string } | { readonly issuer: string }, memory: MemoryAccount) {
-    this.#memory = memory;
+  constructor(place: { readonly jwks: string } | { readonly issuer: string }, ports: IssuerPorts) {
+    this.#ports = ports;
     if ("jwks" in place) this.#url = urlOf(place.jwks, "jwks");
     else {
       urlOf(place.issuer, "issuer");
@@ -124,9 +132,10 @@ export class IssuerKeys {
 
   /** JSON of the issuer, bounded like every answer. Rejects if the status is anything but 200. */
   async #fetch(url: URL, signal: AbortSignal): Promise<unknown> {
-    this.#agent ??= newAgent(1);
+    const { memory, reach } = this.#ports;
+    this.#agent ??= newAgent(1, {}, reach);
     const headers = { accept: "application/json, application/jwk-set+json" };
-    const request = { url, method: "GET", headers, body: undefined, signal, memory: this.#memory, answerLimit: gatewayLimits.jwksBytes };
+    const request = { url, method: "GET", headers, body: undefined, signal, memory, answerLimit: gatewayLimits.jwksBytes };
     const { status, body } = await exchange(this.#agent, request);
     if (status !== 200) throw fault(`status ${status}`);
     try {

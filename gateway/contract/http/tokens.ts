@@ -7,6 +7,7 @@ import type { MemoryAccount } from "#base";
 import type { JsonSchema, Logger } from "../connector.ts";
 import { gatewayLimits } from "../limits.ts";
 import { duration } from "../units.ts";
+import type { Reach } from "./reach.ts";
 import { IssuerKeys, jwksUnavailable } from "./issuer-keys.ts";
 import type { Problem } from "./problem.ts";
 
@@ -113,6 +114,8 @@ export interface VerifierPorts {
   /** Where memory for the issuer's keys is taken while they come in. */
   readonly memory: MemoryAccount;
   readonly logger: Logger;
+  /** Addresses at which an issuer may be; undefined: any. */
+  readonly reach?: Reach | undefined;
 }
 
 export class TokenVerifier {
@@ -125,7 +128,7 @@ export class TokenVerifier {
   constructor(config: JwtConfig | OidcConfig, ports: VerifierPorts) {
     this.#config = config;
     this.#ports = ports;
-    this.#keys = new IssuerKeys("jwks" in config ? { jwks: config.jwks } : { issuer: config.issuer }, ports.memory);
+    this.#keys = new IssuerKeys("jwks" in config ? { jwks: config.jwks } : { issuer: config.issuer }, ports);
   }
 
   /** True for tokens that this verifier can judge. `issuer`: `iss` of the token, not verified yet. */

@@ -1,7 +1,7 @@
 /** A gateway to which functions can be deployed, with images that name a script: for tests. */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Agent, fetch, type Response } from "undici";
 import { defaultFlowLimits, type FlowLimits } from "#abi";
@@ -80,11 +80,23 @@ export class Platform {
   readonly rig: Rig;
   readonly loaded: ReadonlyMap<string, number>;
   readonly #agent: Agent;
+  readonly #yaml: string;
 
-  constructor(rig: Rig, loaded: ReadonlyMap<string, number>, agent: Agent) {
+  constructor(
+    rig: Rig,
+    { loaded, agent, yaml }: { readonly loaded: ReadonlyMap<string, number>; readonly agent: Agent; readonly yaml: string },
+  ) {
     this.rig = rig;
     this.loaded = loaded;
     this.#agent = agent;
+    this.#yaml = yaml;
+  }
+
+  /** Changes the file of tenants, and has the gateway read it again. */
+  async changeTenants(change: (text: string) => string): Promise<void> {
+    const file = join(this.rig.dir, "tenants.yaml");
+    await writeFile(file, change(await readFile(file, "utf8")));
+    await this.rig.gateway.reload(this.rig.config(this.#yaml));
   }
 
   /** Asks as the operator, through the socket. */
@@ -141,15 +153,11 @@ export async function withPlatform(
   const agent = new Agent();
   const functions = tenants === undefined ? "{ dir: functions }" : "{ dir: functions, tenants: tenants.yaml }";
   try {
-    await withGateway(
-      `http: { port: 0, admin: { port: 0, token: operators-token } }\nfunctions: ${functions}\n${yaml}`,
-      scripts,
-      (rig) => run(new Platform(rig, loaded, agent)),
-      {
-        ports: { ...ports, functions: { images: fakeImages(loaded), environment: {} } },
-        before: async (dir) => (tenants === undefined ? undefined : await writeFile(join(dir, "tenants.yaml"), tenants)),
-      },
-    );
+    const whole = `http: { port: 0, admin: { port: 0, token: operators-token } }\nfunctions: ${functions}\n${yaml}`;
+    await withGateway(whole, scripts, (rig) => run(new Platform(rig, { loaded, agent, yaml: whole })), {
+      ports: { ...ports, functions: { images: fakeImages(loaded), environment: {} } },
+      before: async (dir) => (tenants === undefined ? undefined : await writeFile(join(dir, "tenants.yaml"), tenants)),
+    });
   } finally {
     await agent.destroy();
   }
