@@ -4,6 +4,8 @@
  */
 /// <reference path="./node.d.ts" />
 /// <reference path="./streams.d.ts" />
+/// <reference lib="esnext.intl" />
+/// <reference lib="esnext.date" />
 
 declare function queueMicrotask(task: () => void): void;
 /** The form without values, so that `new Promise((done) => setTimeout(done, 5))` compiles, whose `done` takes one. */

@@ -64,6 +64,7 @@ const rules: Readonly<Record<string, PartRule>> = table({
   intl: { module: "intl/intl.ts", mention: /\bIntl\b/, needs: [] },
   dates: { module: "intl/dates.ts", mention: /\bDateTimeFormat\b|\btoLocale(?:Date|Time)?String\b|\bsupportedValuesOf\b/, needs: ["intl"] },
   numbers: { module: "intl/numbers.ts", mention: /\bNumberFormat\b|\btoLocaleString\b|\bsupportedValuesOf\b/, needs: ["intl"] },
+  temporal: { module: "intl/temporal.ts", mention: /\b(?:toTemporalInstant|Temporal)\b/, needs: ["dates"] },
   zone: { module: "intl/zone.ts", mention: /\btake\w*\("zone"\)/, needs: [] },
   plurals: { module: "intl/plurals.ts", mention: /\bPluralRules\b/, needs: ["intl"] },
   lists: { module: "intl/lists.ts", mention: /\bListFormat\b/, needs: ["intl"] },

@@ -58,7 +58,8 @@ export function keysOf(tag: string): ReadonlyMap<string, string> {
 /** The locale of a formatter: the first that was asked for. Throws MF_NO_INTL if a machine does not have it. */
 export function localeOf(locales: unknown, advice = 'ask for "en-US", or put the text together from formatToParts()'): Locale {
   const [tag = "en-US"] = canonicalLocales(locales);
-  const name = supported.exec(tag)?.[1];
+  // A language that nobody has: programs ask for it to have the default.
+  const name = tag === "fullwide" ? "en-US" : supported.exec(tag)?.[1];
   if (name === undefined) throw missing(`the locale ${tag}`, advice);
   return { name, keys: keysOf(tag) };
 }

@@ -102,14 +102,22 @@ function changeAt(rule: Rule, year: number, before: ZoneType): number {
   return day + ((rule.weekday - weekday + 7) % 7) * dayMs + rule.wallMs - before.offsetMs;
 }
 
+/** When a zone's clocks change by its rules in a year from `since` on: twice, or never. */
+export function ruleChanges({ rules, since, types }: Zone, year: number): number[] {
+  const [first, second] = rules;
+  if (first === undefined || second === undefined) return [];
+  return [changeAt(first, year, year > since ? second.type : types.at(-1)!), changeAt(second, year, first.type)];
+}
+
 /** The offset of a zone's clocks at that instant. */
 export function typeAt(zone: Zone, timeMs: number): ZoneType {
   const { times, types, rules, since } = zone;
   const year = new Date(timeMs + types.at(-1)!.offsetMs).getUTCFullYear();
   const [first, second] = rules;
   if (first !== undefined && second !== undefined && year >= since) {
-    if (timeMs >= changeAt(second, year, first.type)) return second.type;
-    if (timeMs >= changeAt(first, year, year > since ? second.type : types.at(-1)!)) return first.type;
+    const [firstMs = 0, secondMs = 0] = ruleChanges(zone, year);
+    if (timeMs >= secondMs) return second.type;
+    if (timeMs >= firstMs) return first.type;
     if (year > since) return second.type;
   }
   let low = 0;
