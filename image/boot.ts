@@ -1,9 +1,9 @@
 /**
- * Boots a machine once: engine, natives, runtime, then the flow's module up to the end of its top level. What it leaves in memory
+ * Boots a machine once: engine, natives, runtime, then the flow's module up to the end of its top level, and its `warm`. What it leaves in memory
  * is the image. Runs the flow's own code, in the same VM that will run its messages, with the clock at zero and no randomness.
  */
 import { readFileSync } from "node:fs";
-import { assert, CodedError, fromUtf8, toUtf8 } from "#base";
+import { assert, CodedError, fromUtf8, isCoded, toUtf8 } from "#base";
 import {
   type EngineFile,
   instantiateKernel,
@@ -27,12 +27,14 @@ export interface BootedMachine {
   readonly stackPointer: number;
   /** JSON of the options the flow was declared with. */
   readonly optionsJson: string;
+  /** The flow has a `warm`, which was run. */
+  readonly isWarm: boolean;
 }
 
 /** The engine's own ways to give up, in the words of who wrote the flow. */
 const engineFaults: Readonly<Record<string, string>> = {
-  interrupted: `the flow's top level took more than ${imageLimits.topLevelMs / 1000} s of CPU time: look for an endless loop, or compute less`,
-  "out of memory": `the flow's top level used more than ${imageLimits.bootMemoryBytes / 1024 ** 2} MiB: keep less in memory, or compute it in the handler`,
+  interrupted: `the flow's top level, with warm, took more than ${imageLimits.topLevelMs / 1000} s of CPU time: look for an endless loop, or compute less`,
+  "out of memory": `the flow's top level, with warm, used more than ${imageLimits.bootMemoryBytes / 1024 ** 2} MiB: keep less in memory, or compute it in the handler`,
 };
 
 interface Exception {
@@ -153,11 +155,11 @@ class Engine {
     return this.checked(result, code, during);
   }
 
-  runJobs(code: string): void {
+  runJobs(code: string, during = "running the flow's top level"): void {
     while (this.call("qjs_is_job_pending") !== 0) {
       if (this.call("qjs_execute_pending_job") < 0) {
         const { message, stack } = this.exception();
-        throw new CodedError(code, `running the flow's top level: ${message}\n${stack}`);
+        throw new CodedError(code, `${during}: ${message}\n${stack}`);
       }
     }
   }
@@ -242,6 +244,42 @@ function startFlow({ engine, compiler }: Booting, runtimeFunctions: number, { bu
   return optionsJson;
 }
 
+const warmCode = "MF_WARM_FAILED";
+const duringWarm = "running warm";
+/** Codes of errors that say what to do with `warm`; another stands in the sentence of MF_WARM_FAILED. */
+const warmCodes: ReadonlySet<string> = new Set([warmCode, "MF_WARM_PENDING", "MF_TOP_LEVEL", "MF_FLOW_INVALID", "MF_UNHANDLED_REJECTION"]);
+
+/** One of the runtime's functions for `warm`; true if it says so. */
+function callWarm({ engine }: Booting, functions: number, name: string): boolean {
+  const callee = engine.property(functions, name);
+  let result: number;
+  try {
+    result = engine.apply(callee, [], warmCode, duringWarm);
+  } catch (error) {
+    if (!isCoded(error) || warmCodes.has(error.code)) throw error;
+    throw new CodedError(warmCode, error.message.replace(duringWarm, `${duringWarm}: ${error.code}`), { cause: error });
+  }
+  const isTrue = engine.text(result) === "true";
+  for (const value of [result, callee]) engine.call("qjs_free_value", value);
+  return isTrue;
+}
+
+/** Runs a flow's `warm` to its end; false for a flow without. Throws MF_WARM_FAILED, MF_WARM_PENDING, MF_TOP_LEVEL. */
+function runWarm(booting: Booting, functions: number): boolean {
+  if (!callWarm(booting, functions, "startWarm")) return false;
+  do booting.engine.runJobs(warmCode, duringWarm);
+  while (callWarm(booting, functions, "advanceWarm"));
+  callWarm(booting, functions, "endWarm");
+  return true;
+}
+
+/** Drops what only `warm` holds. Throws MF_WARM_PENDING for promises that are held by others. */
+function leaveWarm(booting: Booting, functions: number): void {
+  callWarm(booting, functions, "dropWarm");
+  booting.engine.call("qjs_run_gc");
+  callWarm(booting, functions, "checkWarm");
+}
+
 interface Modules {
   readonly engine: WebAssembly.Module;
   readonly native: WebAssembly.Module;
@@ -273,26 +311,54 @@ function runtimeBytecode(compiler: Compiler, runtime: Uint8Array): Uint8Array {
   }
   return bytecode;
 }
-/** Boots a script that leaves the flow's default export in `globalThis.__flow`. Throws MF_FLOW_TOP_LEVEL, MF_FLOW_INVALID. */
-export function bootMachine(artifacts: KernelArtifacts, flow: FlowScript): BootedMachine {
+/** Starts a machine and hands it to `use`. Throws MF_FLOW_TOP_LEVEL for what stops the machine itself. */
+function withBooting<T>(artifacts: KernelArtifacts, name: string, use: (booting: Booting) => T): T {
   const modules = compiled(artifacts);
   const compiler = new Compiler(modules);
   const kernel = instantiateKernel(modules.engine, modules.native, cpuLimit(imageLimits.topLevelMs));
   const engine = startEngine(kernel);
   try {
-    return bootInto({ engine, kernel, compiler }, artifacts.runtime, flow);
+    return use({ engine, kernel, compiler });
   } catch (error) {
     if (error instanceof CodedError) throw error;
     // A trap, or V8's own stack used up by a recursion deeper than the engine noticed.
-    throw new CodedError("MF_FLOW_TOP_LEVEL", `running ${flow.name}: the machine stopped: ${(error as Error).message}`, { cause: error });
+    throw new CodedError("MF_FLOW_TOP_LEVEL", `running ${name}: the machine stopped: ${(error as Error).message}`, { cause: error });
   }
 }
 
-function bootInto(booting: Booting, runtime: Uint8Array, flow: FlowScript): BootedMachine {
-  const { engine, kernel } = booting;
-  const functions = startRuntime(booting, runtime, flow.outlets);
-  const optionsJson = startFlow(booting, functions, flow);
-  engine.call("qjs_run_gc");
-  engine.call("qjs_set_memory_limit", -1); // a machine's bound is that of its linear memory
-  return { memory: engine.bytes(), stackPointer: kernel.engine.__stack_pointer.value, optionsJson };
+/** Boots a script that leaves the flow's default export in `globalThis.__flow`. Throws MF_FLOW_TOP_LEVEL, MF_FLOW_INVALID, MF_WARM_…. */
+export function bootMachine(artifacts: KernelArtifacts, flow: FlowScript): BootedMachine {
+  return withBooting(artifacts, flow.name, (booting) => {
+    const { engine, kernel } = booting;
+    const functions = startRuntime(booting, artifacts.runtime, flow.outlets);
+    const optionsJson = startFlow(booting, functions, flow);
+    const isWarm = runWarm(booting, functions);
+    leaveWarm(booting, functions);
+    engine.call("qjs_set_memory_limit", -1); // a machine's bound is that of its linear memory
+    return { memory: engine.bytes(), stackPointer: kernel.engine.__stack_pointer.value, optionsJson, isWarm };
+  });
+}
+
+/** Milliseconds of a flow's `warm` in a machine that has not run it, and in one that has. */
+export interface WarmTimes {
+  readonly coldMs: number;
+  readonly warmMs: number;
+}
+
+/** Boots a flow with `warm` once more to measure it; undefined where it does not run a second time. */
+export function measureWarm(artifacts: KernelArtifacts, flow: FlowScript): WarmTimes | undefined {
+  try {
+    return withBooting(artifacts, flow.name, (booting) => {
+      const functions = startRuntime(booting, artifacts.runtime, flow.outlets);
+      startFlow(booting, functions, flow);
+      const timed = (): number => {
+        const started = performance.now();
+        runWarm(booting, functions);
+        return performance.now() - started;
+      };
+      return { coldMs: timed(), warmMs: timed() };
+    });
+  } catch {
+    return undefined;
+  }
 }

@@ -4,7 +4,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { abiVersion, defaultFlowLimits, type FlowLimits, hardLimits } from "#abi";
 import { CodedError, readDuration, readSize } from "#base";
 import { kernelArtifacts, layout } from "#kernel";
-import { bootMachine } from "./boot.ts";
+import { bootMachine, measureWarm, type WarmTimes } from "./boot.ts";
 import { type Bundle, bundleFlow } from "./bundle.ts";
 import { checkTypes } from "./check.ts";
 import { type Image, writeImage } from "./file.ts";
@@ -28,6 +28,8 @@ export interface Built {
   readonly inputs: readonly string[];
   /** Milliseconds each part took. Type check and bundling run side by side. */
   readonly timings: { readonly bundleMs: number; readonly checkMs: number; readonly bootMs: number; readonly freezeMs: number };
+  /** Times of a flow's `warm`; undefined for a flow without. */
+  readonly warm: WarmTimes | undefined;
 }
 
 interface FlowOptions {
@@ -116,10 +118,11 @@ export function imageOfBundle(
   source: string,
   name: string,
   version: string,
-): { readonly image: Image; readonly bootMs: number; readonly freezeMs: number } {
+): { readonly image: Image; readonly bootMs: number; readonly freezeMs: number; readonly warm: WarmTimes | undefined } {
   const artifacts = kernelArtifacts();
+  const flow = { bundle: bundle.script, name: `${name}.js`, outlets: outletsInTypes(source) };
   const started = performance.now();
-  const machine = bootMachine(artifacts, { bundle: bundle.script, name: `${name}.js`, outlets: outletsInTypes(source) });
+  const machine = bootMachine(artifacts, flow);
   const booted = performance.now();
   const options = JSON.parse(machine.optionsJson) as FlowOptions;
   const frozen = freezePages(machine.memory);
@@ -140,10 +143,11 @@ export function imageOfBundle(
     ...frozen,
     sourceMap: bundle.sourceMap,
   });
-  return { image, bootMs: booted - started, freezeMs: performance.now() - booted };
+  const freezeMs = performance.now() - booted;
+  return { image, bootMs: booted - started, freezeMs, warm: machine.isWarm ? measureWarm(artifacts, flow) : undefined };
 }
 
-/** Builds the flow at `path`. Throws MF_FLOW_NOT_FOUND, MF_BUNDLE_FAILED, MF_BUNDLE_OUTSIDE, MF_TYPE_ERROR, MF_FLOW_TOP_LEVEL, MF_FLOW_INVALID. */
+/** Builds the flow at `path`. Throws MF_FLOW_NOT_FOUND, MF_BUNDLE_FAILED, MF_BUNDLE_OUTSIDE, MF_TYPE_ERROR, MF_FLOW_TOP_LEVEL, MF_FLOW_INVALID, MF_WARM_FAILED, MF_WARM_PENDING. */
 export async function buildImage(path: string, options: BuildOptions = {}): Promise<Built> {
   const bundling = timed(bundleFlow(path, options.include, options));
   const checking = timed(options.check === false ? Promise.resolve() : checkTypes(path, options.include));
@@ -153,6 +157,6 @@ export async function buildImage(path: string, options: BuildOptions = {}): Prom
   const { value: bundle, ms: bundleMs } = bundled.value;
   const name = options.name ?? basename(path).replace(/\.[^.]+$/, "");
   const source = readFileSync(path, "utf8");
-  const { image, bootMs, freezeMs } = imageOfBundle(bundle, source, name, packageVersion(dirname(resolve(path))));
-  return { image, bundle, inputs: bundle.inputs, timings: { bundleMs, checkMs: checked.value.ms, bootMs, freezeMs } };
+  const { image, bootMs, freezeMs, warm } = imageOfBundle(bundle, source, name, packageVersion(dirname(resolve(path))));
+  return { image, bundle, inputs: bundle.inputs, timings: { bundleMs, checkMs: checked.value.ms, bootMs, freezeMs }, warm };
 }

@@ -6,12 +6,19 @@ import { bundleFlow } from "./bundle.ts";
 import { type Frame, framesText, StackMapper } from "./stack.ts";
 
 /** Codes of faults found while the machine was booted: their places are those of the bundle, which nobody has seen. */
-const bootCodes = new Set(["MF_FLOW_TOP_LEVEL", "MF_TOP_LEVEL", "MF_FLOW_INVALID", "MF_UNHANDLED_REJECTION"]);
+const bootCodes = new Set([
+  "MF_FLOW_TOP_LEVEL",
+  "MF_TOP_LEVEL",
+  "MF_FLOW_INVALID",
+  "MF_UNHANDLED_REJECTION",
+  "MF_WARM_FAILED",
+  "MF_WARM_PENDING",
+]);
 
 /** The sentence without the engine's stack. */
 function sentenceOf(message: string): string {
   const lines = message.split("\n").filter((line) => !/^\s+at /.test(line));
-  return lines.join("\n").replace(/^(running \S+|taking the flow): /, "");
+  return lines.join("\n").replace(/^(running \S+|taking the flow|running warm): /, "");
 }
 
 /** Finds where a top level failed, innermost first, where the engine's stack says nothing. */

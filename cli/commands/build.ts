@@ -37,6 +37,8 @@ interface BuildReport {
   readonly pages: number;
   readonly buildMs: number;
   readonly timings: Built["timings"];
+  /** Milliseconds of the flow's `warm` in a machine that has not run it, and in one that has; absent for a flow without. */
+  readonly warm?: Built["warm"];
   /** Reasons why its machines will not work, unless mayfly.yaml says otherwise. */
   readonly warnings: readonly string[];
 }
@@ -71,7 +73,7 @@ async function buildOne({ env }: Terminal, given: string | undefined, flags: Bui
   const service =
     target === undefined ? undefined : await (await import("../images/service.ts")).buildService(given, flags.config, env, target);
   const flow = service?.source ?? given ?? "";
-  const { image, timings } = await buildFlow(flow, { check: flags.check, ...(flags.name === undefined ? {} : { name: flags.name }) });
+  const { image, timings, warm } = await buildFlow(flow, { check: flags.check, ...(flags.name === undefined ? {} : { name: flags.name }) });
   const output =
     flags.output ??
     `${flags.name ?? basename(flow).replace(/\.[^.]+$/, "")}${flags.serve === true ? ".service.elf" : targets[flags.target]}`;
@@ -87,6 +89,7 @@ async function buildOne({ env }: Terminal, given: string | undefined, flags: Bui
     bytes: bytes.length,
     pages: image.pageNumbers.length,
     buildMs: roundMs(performance.now() - started),
+    ...(warm === undefined ? {} : { warm: { coldMs: roundMs(warm.coldMs), warmMs: roundMs(warm.warmMs) } }),
     timings: { bundleMs: roundMs(bundleMs), checkMs: roundMs(checkMs), bootMs: roundMs(bootMs), freezeMs: roundMs(freezeMs) },
     warnings: [...(service?.remarks ?? []), ...(shortage === undefined ? [] : [shortage])],
   };
@@ -159,11 +162,12 @@ async function build(cli: Cli, flows: readonly string[], flags: BuildFlags): Pro
     return exitCodes.ok;
   }
   const { bold, dim } = terminal.paint;
-  for (const { image, sha256, bytes, pages, buildMs, timings } of reports) {
+  for (const { image, sha256, bytes, pages, buildMs, timings, warm } of reports) {
     const parts = `bundle ${msText(timings.bundleMs)}, types ${flags.check ? msText(timings.checkMs) : "unchecked"}, boot ${msText(timings.bootMs)}`;
     terminal.out(
       `${bold(image)}  ${bytesText(bytes)}, ${pages} pages, ${msText(buildMs)} ${dim(`(${parts})`)}\n${dim(`sha256 ${sha256}`)}\n`,
     );
+    if (warm !== undefined) terminal.out(`warm: ${msText(warm.warmMs)} in this image instead of ${msText(warm.coldMs)}\n`);
   }
   return exitCodes.ok;
 }

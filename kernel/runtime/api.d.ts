@@ -232,6 +232,25 @@ export interface Context<Outlets extends string = string> {
 /** Handles one message. What it returns is the reply: a string as text, bytes as bytes, a Response as it is, undefined none, else JSON. */
 export type Handler<Outlets extends string = string> = (msg: Message, context: Context<Outlets>) => unknown;
 
+/** A message that the handler is run with while the image is built. */
+export interface WarmSample {
+  /** As `send` takes it: text, bytes, or a value that becomes JSON. */
+  readonly body?: unknown;
+  /** The content type is that of the body unless it is among them. */
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly source?: string;
+  readonly key?: string;
+  readonly values?: Readonly<Record<string, string>>;
+}
+
+export interface WarmContext {
+  /**
+   * Runs the handler with a sample. Sends, log lines, state and the reply are dropped. A request, `fetch`, `sleep` or a wait has no answer:
+   * the run ends there, and the promise gives false; true once the handler has completed. Throws what the handler throws.
+   */
+  handle(sample?: WarmSample): Promise<boolean>;
+}
+
 export interface FlowOptions<Outlets extends string = string> {
   /** The outlets the flow may use; any other is MF_OUTLET_UNKNOWN. */
   readonly outlets?: readonly Outlets[];
@@ -240,6 +259,11 @@ export interface FlowOptions<Outlets extends string = string> {
    * stored is committed before the next begins.
    */
   readonly batch?: number;
+  /**
+   * Runs once when the image is built, after the module's top level, and all that it leaves in memory is frozen: what libraries build on
+   * their first call is there for every message. Like the top level it has no clock, randomness, timers or effects.
+   */
+  readonly warm?: (context: WarmContext) => unknown;
   /** Sizes in bytes or as "16MiB", times in milliseconds or as "500ms". */
   readonly limits?: {
     /** Memory of the machine; default 16 MiB. */

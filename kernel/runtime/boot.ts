@@ -3,6 +3,7 @@
  *
  *   boot(native, manifest?)  at image build: installs the web globals, returns the functions below
  *   setFlow(exported)        at image build, after the flow's module ran: its default export
+ *   startWarm() … checkWarm()  for a flow with `warm` (warming.ts)
  *   ── frozen ──
  *   step()                   an event came in: hands it to the flow, runs nothing of its promises
  *   (the layer below runs every pending job)
@@ -18,7 +19,7 @@ import { makeContext } from "./context.ts";
 import { startCounting } from "./effects.ts";
 import { FlowError, memorySentence, stackOfCaller } from "./errors.ts";
 import { type Failure, isError, readFailure } from "./failure.ts";
-import { type FlowDefinition, isFlow } from "./definition.ts";
+import { FlowDefinition, isFlow } from "./definition.ts";
 import { kernel, kernelName } from "./exports.ts";
 import { reportDropped, resetLog } from "./log.ts";
 import { resetSends } from "./outlets.ts";
@@ -32,6 +33,7 @@ import { holdState, renewState } from "./state.ts";
 import { abandonTimers, onWake, openTimers } from "./timers.ts";
 import { installGlobals } from "./web/install.ts";
 import { holdTimeOrigin } from "./web/performance.ts";
+import { advanceWarm, checkWarm, dropWarm as dropRun, endWarm as endRun, startWarm as start } from "./warming.ts";
 import { abandonWaits, holdSignal, onSignal, openWaits } from "./waits.ts";
 import {
   cancelPart,
@@ -62,6 +64,12 @@ export interface Runtime {
   settle(): number;
   rejection(promise: unknown, reason: unknown, handled: boolean): void;
   setFlow(exported: unknown): void;
+  /** False for a flow without `warm`. */
+  startWarm(): boolean;
+  advanceWarm(): boolean;
+  endWarm(): void;
+  dropWarm(): void;
+  checkWarm(): void;
 }
 
 let flow: FlowDefinition | undefined;
@@ -226,6 +234,36 @@ function rejection(promise: unknown, reason: unknown, handled: boolean): void {
   else unhandled.set(promise, { reason, stack: isError(reason) ? undefined : stackOfCaller() });
 }
 
+/** Throws for a rejection that nobody handled at build: left for the first message to find, it would fail every one. */
+function checkHandled(): void {
+  if (unhandled.size === 0) return;
+  const { code, message: sentence, stack } = unhandledFailure();
+  throw Object.assign(new FlowError(code, sentence, false), { stack: stack ?? "" });
+}
+
+/** Throws for an error of a microtask as well, which nothing could catch. */
+function endWarm(): void {
+  endRun();
+  checkHandled();
+  if (failure === undefined) return;
+  const { code, message: sentence, stack } = failure;
+  throw Object.assign(new FlowError(code, sentence, false), { stack: stack ?? "" });
+}
+
+function startWarm(): boolean {
+  const { options, handler } = flow!;
+  if (options.warm === undefined) return false;
+  start(options.warm, handler);
+  return true;
+}
+
+/** Keeps out of the image what only `warm` holds. */
+function dropWarm(): void {
+  dropRun();
+  const { options, handler } = flow!;
+  if (options.warm !== undefined) flow = new FlowDefinition({ ...options, warm: undefined }, handler);
+}
+
 function setFlow(exported: unknown): void {
   if (!isFlow(exported)) {
     throw new FlowError(
@@ -234,11 +272,7 @@ function setFlow(exported: unknown): void {
       false,
     );
   }
-  // Left for the first message to find, it would fail every one.
-  if (unhandled.size > 0) {
-    const { code, message: sentence, stack } = unhandledFailure();
-    throw Object.assign(new FlowError(code, sentence, false), { stack: stack ?? "" });
-  }
+  checkHandled();
   flow = exported;
   if (exported.options.batch !== undefined) setBatch(exported.options.batch);
   const outlets = exported.options.outlets ?? manifest.outlets;
@@ -255,7 +289,7 @@ export function boot(layerBelow: Native, given: Manifest = {}): Runtime {
   installGlobals();
   manifest = given;
   Object.defineProperty(globalThis, kernelName, { value: kernel, configurable: true });
-  return { step, settle, rejection, setFlow };
+  return { step, settle, rejection, setFlow, startWarm, advanceWarm, endWarm, dropWarm, checkWarm };
 }
 
 (globalThis as { __mayfly?: typeof boot }).__mayfly = boot;

@@ -2,7 +2,7 @@
 import { hardLimits } from "../../abi/limits.ts";
 import type { Answer as PublicAnswer } from "./api.d.ts";
 import { Content } from "./content.ts";
-import { requireEffect } from "./effects.ts";
+import { heldBack, requireEffect } from "./effects.ts";
 import { checkLength, FlowError, placeOfCaller } from "./errors.ts";
 import { write } from "./log.ts";
 import { native } from "./machine.ts";
@@ -94,6 +94,7 @@ export function call(
   checkLength(method, hardLimits.nameBytes, "the method of a call");
   checkLength(contentType, hardLimits.nameBytes, "the content type of a call");
   checkLength(headers, hardLimits.headersBytes, "the headers of a call");
+  if (heldBack !== undefined) return heldBack();
   requireEffect();
   native.emit(callEffect, made, operation, target, method, contentType, headers, timeoutMs, body);
   made++;

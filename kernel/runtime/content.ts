@@ -196,6 +196,13 @@ export abstract class Content {
     return withParts(this.formData(options));
   }
 
+  /** Of content that no event brought. */
+  protected give(body: Uint8Array, headersJson: string): void {
+    this.body = body;
+    this.fieldsText = headersJson;
+    this.live = false;
+  }
+
   /** Takes everything out of the current event, which is about to go. */
   hold(): void {
     if (!this.live) return;
@@ -265,6 +272,12 @@ export function serialise(value: unknown, code: string): string | Uint8Array {
   }
   serialisedType = jsonType;
   return toJson(value, code);
+}
+
+/** The same as bytes, with its content type. */
+export function serialised(value: unknown): { readonly bytes: Uint8Array; readonly type: string } {
+  const data = serialise(value, "MF_BODY_UNSERIALISABLE");
+  return { bytes: typeof data === "string" ? native.encodeUtf8(data) : data, type: serialisedType };
 }
 
 /** The content type among the headers last given to `headersJson`. A second result without an object for it. */

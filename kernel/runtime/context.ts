@@ -39,6 +39,15 @@ class Context {
   }
 }
 
+let outletsMade: Outlets;
+
+/** The outlets that the handler has. */
+export function outletsOfFlow(): Outlets {
+  return outletsMade;
+}
+
 export function makeContext(outlets: readonly string[] | undefined): object {
-  return new Context(outlets);
+  const made = new Context(outlets);
+  outletsMade = made.to;
+  return made;
 }

@@ -14,9 +14,16 @@ export function requireHandler(what: string): void {
   if (effects !== Number.POSITIVE_INFINITY) return;
   throw new FlowError(
     "MF_TOP_LEVEL",
-    `${what}: not possible at a flow's top level, which runs once, when the image is built: do this in the handler`,
+    `${what}: not possible at a flow's top level, or in warm, which run once, when the image is built: do this in the handler`,
     false,
   );
+}
+
+/** While a sample's run is frozen into an image: gives the promises of requests, which nothing answers. */
+export let heldBack: (() => Promise<never>) | undefined;
+
+export function setHeldBack(value: typeof heldBack): void {
+  heldBack = value;
 }
 
 export function isTopLevel(): boolean {

@@ -17,16 +17,20 @@ import {
   withoutMark,
 } from "./charset.ts";
 import { flow } from "./definition.ts";
-import { requireHandler } from "./effects.ts";
+import { requireHandler, setHeldBack } from "./effects.ts";
 import { fail, fetchFailed, FlowError } from "./errors.ts";
+import { serialised } from "./content.ts";
+import { outletsOfFlow } from "./context.ts";
 import { csv, notLinked, xml } from "./formats.ts";
 import { show, write } from "./log.ts";
 import { native, uncaught } from "./machine.ts";
+import { Message, type SampleParts } from "./message.ts";
 import { batchItems, onReading } from "./readers.ts";
 import { onResponse } from "./reply.ts";
 import { onSignal } from "./signal.ts";
 import { milliseconds, setTimeout, sleep } from "./timers.ts";
 import { json, text, timingSafeEqual } from "./values.ts";
+import { onWarm } from "./warming.ts";
 import { define } from "./web/install.ts";
 import { linkZone, zone } from "./zone.ts";
 
@@ -84,6 +88,11 @@ export const kernel = {
   onBlob,
   readBlob,
   requireHandler,
+  setHeldBack,
+  serialised,
+  sampleMessage: (parts: SampleParts): Message => Message.sample(parts),
+  outletsOfFlow,
+  onWarm,
   call,
   lastCall,
   abandonCall,

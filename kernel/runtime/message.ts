@@ -1,9 +1,10 @@
 /** The message a machine was started for. There is one for each machine, so there is one object, built at boot. */
 import type { Batch, CsvParseOptions, Message as PublicMessage, Parameters, XmlElement, XmlParseOptions } from "./api.d.ts";
 import { Content, type Headers, type TextOptions } from "./content.ts";
+import { requireHandler } from "./effects.ts";
 import { FlowError } from "./errors.ts";
 import { native } from "./machine.ts";
-import { positionHeader, readingFor } from "./readers.ts";
+import { positionHeader, type Reading, readingFor } from "./readers.ts";
 import { deliverPart } from "./wire.ts";
 
 /** How the door names what `values:` in mayfly.yaml gives the flow, among the headers. */
@@ -26,6 +27,14 @@ function formText(text: string): string {
 /** The flow's `values:`. They are not in the message: whatever shows a message, shows no secret. */
 const values: Record<string, string> = Object.create(null);
 
+/** A message for `warm`, which no event brings. */
+export interface SampleParts {
+  readonly source: string;
+  readonly key: string | undefined;
+  readonly headersJson: string;
+  readonly body: Uint8Array;
+}
+
 export class Message extends Content implements PublicMessage {
   private heldId: string | undefined;
   private heldSource: string | undefined;
@@ -33,6 +42,16 @@ export class Message extends Content implements PublicMessage {
   private heldKey: string | undefined | null = null;
   /** Where earlier batches ended, once the headers were read. */
   position: string | undefined;
+
+  static sample({ source, key, headersJson, body }: SampleParts): Message {
+    const sample = new Message();
+    sample.heldId = "warm";
+    sample.heldSource = source;
+    sample.heldAttempt = 1;
+    sample.heldKey = key;
+    sample.give(body, headersJson);
+    return sample;
+  }
 
   protected get bodyPart(): number {
     return deliverPart.body;
@@ -130,21 +149,21 @@ export class Message extends Content implements PublicMessage {
 
   /** Rows of CSV, one after another. */
   rows<T = Record<string, string>>(options?: CsvParseOptions): AsyncIterableIterator<T> {
-    return readingFor("msg.rows()", "rows").open(this, "rows", undefined, options) as AsyncIterableIterator<T>;
+    return readerFor("msg.rows()", "rows").open(this, "rows", undefined, options) as AsyncIterableIterator<T>;
   }
 
   /** Lines of text. */
   lines(options?: TextOptions): AsyncIterableIterator<string> {
-    return readingFor("msg.lines()", "lines").open(this, "lines", undefined, options) as AsyncIterableIterator<string>;
+    return readerFor("msg.lines()", "lines").open(this, "lines", undefined, options) as AsyncIterableIterator<string>;
   }
 
   /** Elements of XML that have this name. */
   elements<T = XmlElement>(name: string, options?: XmlParseOptions): AsyncIterableIterator<T> {
-    return readingFor("msg.elements()", "elements").open(this, "elements", String(name), options) as AsyncIterableIterator<T>;
+    return readerFor("msg.elements()", "elements").open(this, "elements", String(name), options) as AsyncIterableIterator<T>;
   }
 
   get batch(): Batch {
-    return readingFor("msg.batch", "reading").batch(this);
+    return readerFor("msg.batch", "reading").batch(this);
   }
 
   /** The error of a body that is not in this format. */
@@ -182,6 +201,12 @@ export class Message extends Content implements PublicMessage {
   toJSON(): object {
     return { id: this.id, source: this.source, attempt: this.attempt, key: this.key, headers: this.shownHeaders, bytes: this.size };
   }
+}
+
+/** The reader of bodies in pieces, which a sample of `warm` does not have. */
+function readerFor(what: string, part: string): Reading {
+  requireHandler(what);
+  return readingFor(what, part);
 }
 
 export const message: Message = new Message();

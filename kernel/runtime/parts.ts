@@ -85,6 +85,7 @@ const rules: Readonly<Record<string, PartRule>> = table({
   nodeurl: { module: "node/url.ts", mention: noMention, needs: ["nodequery", "url"] },
   nodevalues: { module: "node/values.ts", mention: noMention, needs: [] },
   nodeutil: { module: "node/util.ts", mention: noMention, needs: [] },
+  warm: { module: "warm.ts", mention: /\bwarm\b/, needs: [] },
   csv: { module: "formats/csv.ts", mention: mentionOf("csv"), needs: [] },
   rows: { module: "reading/rows.ts", mention: callOf("rows"), needs: ["reading", "csv"] },
 });
