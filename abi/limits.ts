@@ -7,7 +7,7 @@ export const abiVersion = 2;
 export const recordingVersion = 1;
 
 /** Version of the wire form of services, in service.ts. */
-export const serviceVersion = 1;
+export const serviceVersion = 2;
 
 const kib = 1024;
 const mib = 1024 * kib;

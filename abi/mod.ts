@@ -76,5 +76,6 @@ export {
   type ServiceAuth,
   ServiceKind,
   type ServiceOutlet,
+  type ServiceFlow,
   type ServiceRoute,
 } from "./service.ts";

@@ -3,16 +3,18 @@
  *
  * Its wire form is a frame (frame.ts) whose magic is "MFS" and `serviceVersion`. Numbers are f64. Records, in this order:
  *
- *   1  service    name │ version │ image's SHA-256, hexadecimal │ drain ms │ machines at once │ messages at once │ log level (0 debug … 4 silent)
- *   2  limits     memory bytes │ CPU ms │ time ms │ sends │ log bytes
- *   3  listener   port │ port of /healthz and /metrics, 0: the same
- *   4  syslog     address:port; the record is absent where the log goes to the console only
- *   5  auth       group │ type (0 bearer, 1 basic, 2 apiKey) │ header │ caller's name │ secret; of a group one is enough
+ *   1  service    name │ version │ image's SHA-256, hexadecimal │ drain ms │ log level (0 debug … 4 silent)
+ *   2  listener   port │ port of /healthz and /metrics, 0: the same
+ *   3  syslog     address:port; the record is absent where the log goes to the console only
+ *   4  auth       group │ type (0 bearer, 1 basic, 2 apiKey) │ header │ caller's name │ secret; of a group one is enough
+ *   5  flow       name │ machines at once │ messages at once │ memory bytes │ CPU ms │ time ms │ sends │ log bytes; what follows is this flow's
  *   6  route      path │ methods, separated by commas │ time ms, 0: the limits' │ most body bytes │ auth group, absent: none │ header of the id │
  *                 full errors (flag)
  *   7  outlet     name │ scheme │ host │ port │ path and query │ method │ time ms │ attempts │ least and most backoff ms │ retry age ms │ user:password
  *   8  header     name │ value; of the outlet before it
  *   9  value      name │ value; of the flow's `values`
+ *
+ * Where there are several flows, all are in one image, and each message has its flow's name in the header `mayfly-flow`.
  *
  * Texts may hold `${NAME}`: the setting of that name in config.json fills it in at start. Such a text is no secret yet. `${NAME:-text}` has a
  * default, for a setting that is absent or empty. An outlet of port 0 has a whole URL for its host, `http://host:port/path?query`, known once
@@ -72,6 +74,19 @@ export interface ServiceOutlet {
   readonly headers: Readonly<Record<string, string>>;
 }
 
+export interface ServiceFlow {
+  readonly name: string;
+  /** Machines running or waiting at once. */
+  readonly concurrency: number;
+  /** Messages queued, running or waiting at once; beyond it callers get 503. */
+  readonly queue: number;
+  readonly limits: FlowLimits;
+  readonly routes: readonly ServiceRoute[];
+  readonly outlets: readonly ServiceOutlet[];
+  /** The flow's `values`, by the names that mayfly.yaml gives them. */
+  readonly values: Readonly<Record<string, string>>;
+}
+
 export interface Service {
   readonly name: string;
   readonly version: string;
@@ -79,26 +94,19 @@ export interface Service {
   readonly imageSha256: string;
   /** How long a stop waits for what is under way, in milliseconds. */
   readonly drainMs: number;
-  /** Machines running or waiting at once. */
-  readonly concurrency: number;
-  /** Messages queued, running or waiting at once; beyond it callers get 503. */
-  readonly queue: number;
   readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
-  readonly limits: FlowLimits;
   readonly port: number;
-  /** Port of /healthz and /metrics; 0: that of the flow. */
+  /** Port of /healthz and /metrics; 0: that of the flows. */
   readonly healthPort: number;
   /** `address:port` of a syslog server (UDP); undefined: the log goes to the console only. */
   readonly syslog: string | undefined;
   /** Groups of ways, of each one is enough. */
   readonly auth: readonly (readonly ServiceAuth[])[];
-  readonly routes: readonly ServiceRoute[];
-  readonly outlets: readonly ServiceOutlet[];
-  /** The flow's `values`, by the names that mayfly.yaml gives them. */
-  readonly values: Readonly<Record<string, string>>;
+  /** One at least, each with a route. */
+  readonly flows: readonly ServiceFlow[];
 }
 
-export const ServiceKind = { service: 1, limits: 2, listener: 3, syslog: 4, auth: 5, route: 6, outlet: 7, header: 8, value: 9 } as const;
+export const ServiceKind = { service: 1, listener: 2, syslog: 3, auth: 4, flow: 5, route: 6, outlet: 7, header: 8, value: 9 } as const;
 
 const levels: readonly Service["logLevel"][] = ["debug", "info", "warn", "error", "silent"];
 const authTypes: readonly ServiceAuth["type"][] = ["bearer", "basic", "apiKey"];
@@ -118,12 +126,23 @@ function outletRecords(outlet: ServiceOutlet): readonly NewRecord[] {
   ];
 }
 
-function recordsOf(service: Service): readonly NewRecord[] {
-  const { name, version, imageSha256, drainMs, concurrency, queue, logLevel, limits, port, healthPort, syslog } = service;
+function flowRecords({ name, concurrency, queue, limits, routes, outlets, values }: ServiceFlow): readonly NewRecord[] {
   const { memoryBytes, cpuMs, timeMs, sends, logBytes } = limits;
   return [
-    { kind: ServiceKind.service, parts: [name, version, imageSha256, drainMs, concurrency, queue, levels.indexOf(logLevel)] },
-    { kind: ServiceKind.limits, parts: [memoryBytes, cpuMs, timeMs, sends, logBytes] },
+    { kind: ServiceKind.flow, parts: [name, concurrency, queue, memoryBytes, cpuMs, timeMs, sends, logBytes] },
+    ...routes.map(({ path, methods, timeoutMs, bodyLimit, auth, idHeader, fullErrors }) => ({
+      kind: ServiceKind.route,
+      parts: [path, methods.join(","), timeoutMs, bodyLimit, auth, idHeader, fullErrors],
+    })),
+    ...outlets.flatMap(outletRecords),
+    ...Object.entries(values).map((parts) => ({ kind: ServiceKind.value, parts })),
+  ];
+}
+
+function recordsOf(service: Service): readonly NewRecord[] {
+  const { name, version, imageSha256, drainMs, logLevel, port, healthPort, syslog } = service;
+  return [
+    { kind: ServiceKind.service, parts: [name, version, imageSha256, drainMs, levels.indexOf(logLevel)] },
     { kind: ServiceKind.listener, parts: [port, healthPort] },
     ...(syslog === undefined ? [] : [{ kind: ServiceKind.syslog, parts: [syslog] }]),
     ...service.auth.flatMap((ways, group) =>
@@ -132,12 +151,7 @@ function recordsOf(service: Service): readonly NewRecord[] {
         parts: [group, authTypes.indexOf(type), header, caller, secret],
       })),
     ),
-    ...service.routes.map(({ path, methods, timeoutMs, bodyLimit, auth, idHeader, fullErrors }) => ({
-      kind: ServiceKind.route,
-      parts: [path, methods.join(","), timeoutMs, bodyLimit, auth, idHeader, fullErrors],
-    })),
-    ...service.outlets.flatMap(outletRecords),
-    ...Object.entries(service.values).map((parts) => ({ kind: ServiceKind.value, parts })),
+    ...service.flows.flatMap(flowRecords),
   ];
 }
 
@@ -160,53 +174,70 @@ const milliseconds = 2 ** 31 - 1;
 
 type Draft<T> = { -readonly [Name in keyof T]: T[Name] };
 
+type DraftOutlet = Draft<ServiceOutlet> & { headers: Record<string, string> };
+type DraftFlow = Omit<ServiceFlow, "routes" | "outlets" | "values"> & {
+  readonly routes: ServiceRoute[];
+  readonly outlets: DraftOutlet[];
+  readonly values: Record<string, string>;
+};
+
 /** Puts a service together from its records; `problem` is the first thing wrong with it. */
 class Assembly {
   problem: string | undefined;
   readonly head: Partial<Draft<Service>> = {};
   readonly auth: ServiceAuth[][] = [];
-  readonly routes: ServiceRoute[] = [];
-  readonly outlets: (Draft<ServiceOutlet> & { headers: Record<string, string> })[] = [];
-  readonly values: Record<string, string> = Object.create(null);
+  readonly flows: DraftFlow[] = [];
   #last = 0;
 
   take(record: PartRecord): void {
     const { kind } = record;
-    const isOrdered = kind >= this.#last || (kind === ServiceKind.outlet && this.#last === ServiceKind.header);
+    const begins = kind === ServiceKind.flow || (kind === ServiceKind.outlet && this.#last === ServiceKind.header);
+    const isOrdered = kind >= this.#last || begins;
     const isOnce = kind > ServiceKind.syslog || kind !== this.#last;
     this.#last = kind;
     if (!isOrdered || !isOnce || kind > ServiceKind.value) this.problem = `unknown or misplaced record of kind ${kind}`;
     else if (kind <= ServiceKind.syslog) this.#takeHead(record);
     else if (kind === ServiceKind.auth) this.#takeAuth(record.expect(5));
-    else if (kind === ServiceKind.route) this.#takeRoute(record.expect(7));
-    else if (kind === ServiceKind.outlet) this.#takeOutlet(record.expect(12));
-    else this.#takeText(record.expect(2));
+    else if (kind === ServiceKind.flow) this.#takeFlow(record.expect(8));
+    else this.#takePart(record);
     if (!record.valid) this.problem ??= `record of kind ${kind}: misshapen`;
   }
 
   #takeHead(record: PartRecord): void {
     const { head } = this;
     if (record.kind === ServiceKind.service) {
-      const fields = record.expect(7);
+      const fields = record.expect(5);
       head.name = fields.text(0, hardLimits.nameBytes);
       head.version = fields.text(1, hardLimits.nameBytes);
       head.imageSha256 = fields.text(2, hardLimits.nameBytes);
       if (!/^[0-9a-f]{64}$/.test(head.imageSha256)) fields.valid = false;
       head.drainMs = fields.count(3, milliseconds);
-      head.concurrency = fields.count(4, milliseconds);
-      head.queue = fields.count(5, milliseconds);
-      head.logLevel = levels[fields.count(6, levels.length - 1)] ?? "info";
-    } else if (record.kind === ServiceKind.limits) {
-      const fields = record.expect(5);
-      const memoryBytes = fields.count(0, hardLimits.memoryBytes);
-      const [cpuMs, timeMs] = [fields.count(1, milliseconds), fields.count(2, milliseconds)];
-      head.limits = { memoryBytes, cpuMs, timeMs, sends: fields.count(3, milliseconds), logBytes: fields.count(4, milliseconds) };
+      head.logLevel = levels[fields.count(4, levels.length - 1)] ?? "info";
     } else if (record.kind === ServiceKind.listener) {
       const fields = record.expect(2);
       head.port = fields.count(0, 65_535);
       head.healthPort = fields.count(1, 65_535);
     } else if (record.kind === ServiceKind.syslog) head.syslog = record.expect(1).text(0, most);
     else this.problem = `unknown record of kind ${record.kind}`;
+  }
+
+  #takeFlow(fields: PartRecord): void {
+    const name = fields.text(0, hardLimits.nameBytes);
+    const [concurrency, queue] = [fields.count(1, milliseconds), fields.count(2, milliseconds)];
+    const memoryBytes = fields.count(3, hardLimits.memoryBytes);
+    const [cpuMs, timeMs] = [fields.count(4, milliseconds), fields.count(5, milliseconds)];
+    const limits = { memoryBytes, cpuMs, timeMs, sends: fields.count(6, milliseconds), logBytes: fields.count(7, milliseconds) };
+    if (this.flows.some((flow) => flow.name === name)) fields.valid = false;
+    this.flows.push({ name, concurrency, queue, limits, routes: [], outlets: [], values: Object.create(null) });
+  }
+
+  /** A record of the flow before it. */
+  #takePart(record: PartRecord): void {
+    const flow = this.flows.at(-1);
+    if (flow === undefined) this.problem = `record of kind ${record.kind} before any flow`;
+    else if (record.kind === ServiceKind.route) this.#takeRoute(record.expect(7), flow);
+    else if (record.kind === ServiceKind.outlet) this.#takeOutlet(record.expect(12), flow);
+    else this.#takeText(record.expect(2), flow);
   }
 
   #takeAuth(fields: PartRecord): void {
@@ -218,10 +249,10 @@ class Assembly {
     else fields.valid = false;
   }
 
-  #takeRoute(fields: PartRecord): void {
+  #takeRoute(fields: PartRecord, { routes }: DraftFlow): void {
     const auth = fields.absent(4) ? undefined : fields.count(4, serviceLimits.records);
     if (auth !== undefined && auth >= this.auth.length) fields.valid = false;
-    this.routes.push({
+    routes.push({
       path: fields.text(0, most),
       methods: fields.text(1, most).split(","),
       timeoutMs: fields.count(2, milliseconds),
@@ -232,9 +263,9 @@ class Assembly {
     });
   }
 
-  #takeOutlet(fields: PartRecord): void {
+  #takeOutlet(fields: PartRecord, { outlets }: DraftFlow): void {
     if (fields.text(1, most) !== "http") fields.valid = false;
-    this.outlets.push({
+    outlets.push({
       name: fields.text(0, hardLimits.nameBytes),
       scheme: "http",
       host: fields.text(2, most),
@@ -250,8 +281,8 @@ class Assembly {
     });
   }
 
-  #takeText(fields: PartRecord): void {
-    const texts = fields.kind === ServiceKind.value ? this.values : this.outlets.at(-1)?.headers;
+  #takeText(fields: PartRecord, flow: DraftFlow): void {
+    const texts = fields.kind === ServiceKind.value ? flow.values : flow.outlets.at(-1)?.headers;
     const name = fields.text(0, hardLimits.nameBytes);
     if (texts === undefined || Object.hasOwn(texts, name)) fields.valid = false;
     else texts[name] = fields.text(1, most);
@@ -267,7 +298,8 @@ export function decodeService(frame: Uint8Array): Result<Service, string> {
     assembly.take(record);
     if (assembly.problem !== undefined) return err(`service: ${assembly.problem}`);
   }
-  const { head, auth, routes, outlets, values } = assembly;
-  if (head.name === undefined || head.limits === undefined || head.port === undefined) return err("service: a record is missing");
-  return ok({ ...(head as Service), syslog: head.syslog, auth, routes, outlets, values });
+  const { head, auth, flows } = assembly;
+  const isWhole = head.name !== undefined && head.port !== undefined && flows.length > 0 && flows.every(({ routes }) => routes.length > 0);
+  if (!isWhole) return err("service: a record is missing");
+  return ok({ ...(head as Service), syslog: head.syslog, auth, flows });
 }

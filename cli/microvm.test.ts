@@ -16,13 +16,18 @@ let elf: string;
 let env: Readonly<Record<string, string>>;
 
 const service: Service = {
-  ...{ name: "api", version: "1.2.3", imageSha256: "ab".repeat(32), drainMs: 1_000, concurrency: 1, queue: 1, logLevel: "info" },
-  limits: { memoryBytes: 2 ** 24, cpuMs: 1, timeMs: 1, sends: 1, logBytes: 1 },
+  ...{ name: "api", version: "1.2.3", imageSha256: "ab".repeat(32), drainMs: 1_000, logLevel: "info" },
   ...{ port: 80, healthPort: 0, syslog: undefined },
   auth: [[{ type: "bearer", header: "authorization", caller: undefined, secret: "${TOKEN}" }]],
-  routes: [{ path: "/orders/:id", methods: ["GET", "PUT"], timeoutMs: 0, bodyLimit: 1024, auth: 0, idHeader: "id", fullErrors: false }],
-  outlets: [],
-  values: { region: "${REGION:-eu}" },
+  flows: [
+    {
+      ...{ name: "orders", concurrency: 1, queue: 1 },
+      limits: { memoryBytes: 2 ** 24, cpuMs: 1, timeMs: 1, sends: 1, logBytes: 1 },
+      routes: [{ path: "/orders/:id", methods: ["GET", "PUT"], timeoutMs: 0, bodyLimit: 1024, auth: 0, idHeader: "id", fullErrors: false }],
+      outlets: [],
+      values: { region: "${REGION:-eu}" },
+    },
+  ],
 };
 
 before(async () => {
@@ -41,11 +46,11 @@ test("inspect shows the service in an ELF, for people and for programs", async (
   equal(code, 0);
   match(
     out,
-    /^api 1\.2\.3 [\s\S]*image +abab[\s\S]*port +80, with \/healthz[\s\S]*settings +TOKEN, REGION \(optional\)[\s\S]*GET PUT +\/orders\/:id +1\.0 KiB +bearer/,
+    /^api 1\.2\.3 [\s\S]*image +abab[\s\S]*port +80, with \/healthz[\s\S]*settings +TOKEN, REGION \(optional\)[\s\S]*^orders$[\s\S]*GET PUT +\/orders\/:id +1\.0 KiB +bearer/m,
   );
   const json = JSON.parse((await run("inspect", elf, "--json")).out) as { readonly service: Service; readonly settings: readonly string[] };
   deepEqual(json.settings, ["TOKEN", "REGION"]);
-  deepEqual(json.service.limits, service.limits);
+  deepEqual(json.service.flows[0]?.limits, service.flows[0]?.limits);
   await writeFile(join(folder, "bare.elf"), writeElf({ entry: 0n, segments: [], symbols: [] }));
   match(
     (await run("inspect", join(folder, "bare.elf"))).err,

@@ -92,7 +92,8 @@ function readOutlets(options: FlowOptions, source: string): readonly string[] | 
   return options.outlets as string[];
 }
 
-function packageVersion(folder: string): string {
+/** Of the nearest package.json. */
+export function packageVersion(folder: string): string {
   for (let at = folder; ; at = dirname(at)) {
     const file = join(at, "package.json");
     if (existsSync(file)) {

@@ -2,7 +2,7 @@
 import { isUtf8 } from "node:buffer";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { isBuiltin } from "node:module";
-import { basename, dirname, extname, isAbsolute, relative, resolve, sep } from "node:path";
+import { basename, dirname, extname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, type BuildResult, type Loader, type Message, type Plugin } from "esbuild";
 import { CodedError } from "#base";
@@ -171,7 +171,10 @@ const flowShape = 'write `export default flow(async (msg, { to, log }) => { … 
 type Result = BuildResult<{ write: false; metafile: true }>;
 
 interface BundleOptions {
-  readonly flow: string;
+  /** Paths in the bundle are told from here. */
+  readonly folder: string;
+  /** The statements that give the flow to the machine. */
+  readonly entry: string;
   readonly readable: Readable;
   /** Parts of the kernel to put in front; undefined to see what the flow mentions. */
   readonly parts?: readonly string[] | undefined;
@@ -195,15 +198,22 @@ const namedExpression =
 const madeName =
   /\b(?:class|function\*?)\s+(?:_\w|[\w$]*\d\b)|(?:\b(?:var|let|const)\s+|,\s*)(?:_\w+|[\w$]*\d)\s*=\s*(?:class\b|(?:async\s*)?(?:function\b|(?:\((?:[^()]|\([^()]*\))*\)|[\w$]+)\s*=>))/;
 
-async function runEsbuild({ flow, readable, parts, keepNames = false, plain = false, alone = [] }: BundleOptions): Promise<Result> {
-  const folder = dirname(flow);
+async function runEsbuild({
+  folder,
+  entry,
+  readable,
+  parts,
+  keepNames = false,
+  plain = false,
+  alone = [],
+}: BundleOptions): Promise<Result> {
   // In this order: parts and "mayfly" take the kernel, then it is sealed, then the flow's own modules run.
   const imports = [...(parts ?? []).map((name) => `mayfly/${name}`), "mayfly", sealName].map((name) => `import "${name}";`).join("");
   const refused = new Set<string>();
-  const bundle = (first: readonly Plugin[]): Promise<Result> =>
+  const run = (first: readonly Plugin[]): Promise<Result> =>
     build({
       stdin: {
-        contents: `${imports}import flow from ${JSON.stringify(`./${basename(flow)}`)}; globalThis.__flow = flow;`,
+        contents: imports + entry,
         resolveDir: folder,
         sourcefile: entryName,
         loader: "js",
@@ -230,14 +240,14 @@ async function runEsbuild({ flow, readable, parts, keepNames = false, plain = fa
       plugins: [importNothing(alone), ...first, kernelModules(parts === undefined), nodeModulesPlugin(), onlyReadable(readable, refused)],
     });
   try {
-    return await bundle([]);
+    return await run([]);
   } catch (cause) {
     const errors = (cause as { errors?: Message[] }).errors;
     if (errors === undefined) throw cause;
     const alien = errors.filter(({ pluginName }) => pluginName === "import-nothing");
     if (alien.length > 0) throw new CodedError("MF_BUNDLE_OUTSIDE", alien.map((error) => describe(error, folder)).join("\n"), { cause });
     if (refused.size > 0) {
-      const placed = await bundle([refuseImports(readable, refused)]).catch((again: { errors?: Message[] }) => again.errors);
+      const placed = await run([refuseImports(readable, refused)]).catch((again: { errors?: Message[] }) => again.errors);
       const places = Array.isArray(placed) ? placed.filter(({ pluginName }) => pluginName === "refuse-imports") : [];
       const said = places.length > 0 ? places : errors.filter(({ pluginName }) => pluginName === "only-readable");
       throw new CodedError("MF_BUNDLE_OUTSIDE", said.map((error) => describe(error, folder)).join("\n"), { cause });
@@ -324,9 +334,21 @@ export async function bundleFlow(
   const flow = resolve(path);
   if (!existsSync(flow)) throw new CodedError("MF_FLOW_NOT_FOUND", `there is no flow at ${path}`);
   if (statSync(flow).isDirectory()) throw new CodedError("MF_FLOW_NOT_FOUND", `${path} is a folder: give the flow's source file in it`);
-  const folder = dirname(flow);
-  const readable = readableFor(flow, include);
-  let result = await runEsbuild({ flow, readable, plain, alone });
+  const entry = `import flow from ${JSON.stringify(`./${basename(flow)}`)}; globalThis.__flow = flow;`;
+  return bundle({ folder: dirname(flow), entry, readable: readableFor(flow, include), plain, alone });
+}
+
+/**
+ * Bundles statements that import flows and give one to the machine; paths are relative to `folder`. `include`: the folders that the flows may
+ * read. Throws as `bundleFlow` does.
+ */
+export async function bundleEntry(entry: string, folder: string, include: readonly string[]): Promise<Bundle> {
+  return bundle({ folder, entry, readable: readableFor(join(folder, "mayfly.yaml"), include) });
+}
+
+async function bundle(options: BundleOptions): Promise<Bundle> {
+  const { folder } = options;
+  let result = await runEsbuild(options);
   checkPackages(result, folder);
   checkKernelImports(result, folder);
   const text = Buffer.from(output(result, ".js")).toString("utf8");
@@ -337,10 +359,10 @@ export async function bundleFlow(
     imported.map((name) => name.slice(`${emptyNamespace}:mayfly/`.length)),
   );
   const keepNames = madeName.test(text) || inputsOf(result, folder).some((file) => namedExpression.test(readFileSync(file, "utf8")));
-  if (linked.length > 0 || keepNames) result = await runEsbuild({ flow, readable, parts: linked, keepNames, plain, alone });
+  if (linked.length > 0 || keepNames) result = await runEsbuild({ ...options, parts: linked, keepNames });
   // Parts share a scope with the flow, and come first: a function of the flow that has the name of one of theirs got another.
   if (linked.length > 0 && !keepNames && madeName.test(behindSeal(result)))
-    result = await runEsbuild({ flow, readable, parts: linked, keepNames: true, plain, alone });
+    result = await runEsbuild({ ...options, parts: linked, keepNames: true });
   const outputs = Object.entries(result.metafile.outputs).find(([name]) => name.endsWith(".js"))?.[1];
   const sources = Object.entries(outputs?.inputs ?? {}).map(([name, { bytesInOutput }]) => ({
     path: sourceName(name, folder),

@@ -20,7 +20,7 @@ test("an ELF tells its service, is the same each time, and damaged ones are refu
     const read = serviceOf(elf);
     ok(read.ok, read.ok ? "" : read.error);
     equal(read.value.imageSha256, service.imageSha256);
-    equal(read.value.routes.length, service.routes.length);
+    equal(read.value.flows.length, service.flows.length);
 
     const head = elf.slice(0, 4096);
     ok(serviceOf(head).ok, "the headers and notes are at the begin of the file");

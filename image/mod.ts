@@ -1,6 +1,7 @@
 /** flow.ts → image: bundle, boot once, freeze; and reading images back. */
 export { type BuildOptions, type Built, buildImage, imageOfBundle } from "./build.ts";
 export { bundleFlow } from "./bundle.ts";
+export { buildSeveral, type FlowFile } from "./several.ts";
 export { buildExplained, type FindFault } from "./explain.ts";
 export { defaultCacheFolder, type ExecutableSettings, linuxExecutable, linuxProgram } from "./executable.ts";
 export { hasOwnKernel, kernelOf } from "./kernel.ts";

@@ -1,5 +1,13 @@
 /** Services without a gateway: mayfly.yaml lowered to the service in an ELF, and the life of microVMs on this computer. */
-export { type BuiltImage, flowNames, type LoweredService, lowerService, plainService, type StandaloneTarget } from "./lowering/lower.ts";
+export {
+  type BuiltImage,
+  flowNames,
+  type LoweredFlow,
+  type LoweredService,
+  lowerService,
+  plainService,
+  type StandaloneTarget,
+} from "./lowering/lower.ts";
 export { isLate } from "./lowering/refusals.ts";
 export { standaloneLimits } from "./limits.ts";
 export { machineCommand } from "./machines/command.ts";

@@ -1,6 +1,6 @@
 /** Services as fast-check makes them up. */
 import fc from "fast-check";
-import type { Service, ServiceAuth, ServiceOutlet, ServiceRoute } from "#abi";
+import type { Service, ServiceAuth, ServiceFlow, ServiceOutlet, ServiceRoute } from "#abi";
 
 const record = <T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> =>
   fc.record(model, { noNullPrototype: true }) as fc.Arbitrary<T>;
@@ -43,22 +43,28 @@ const route = (groups: number): fc.Arbitrary<ServiceRoute> =>
     fullErrors: fc.boolean(),
   });
 
+const flow = (groups: number): fc.Arbitrary<ServiceFlow> =>
+  record<ServiceFlow>({
+    name,
+    concurrency: number,
+    queue: number,
+    limits: record<ServiceFlow["limits"]>({ memoryBytes: fc.nat(2 ** 28), cpuMs: number, timeMs: number, sends: number, logBytes: number }),
+    routes: fc.array(route(groups), { minLength: 1, maxLength: 4 }),
+    outlets: fc.array(outlet, { maxLength: 3 }),
+    values: texts,
+  });
+
 export const services: fc.Arbitrary<Service> = fc.array(fc.array(way, { minLength: 1, maxLength: 3 }), { maxLength: 3 }).chain((auth) =>
   record<Service>({
     name,
     version: text,
     imageSha256: fc.stringMatching(/^[0-9a-f]{64}$/),
     drainMs: number,
-    concurrency: number,
-    queue: number,
     logLevel: fc.constantFrom("debug", "info", "warn", "error", "silent"),
-    limits: record<Service["limits"]>({ memoryBytes: fc.nat(2 ** 28), cpuMs: number, timeMs: number, sends: number, logBytes: number }),
     port,
     healthPort: port,
     syslog: fc.option(text, { nil: undefined }),
     auth: fc.constant(auth),
-    routes: fc.array(route(auth.length), { minLength: 1, maxLength: 4 }),
-    outlets: fc.array(outlet, { maxLength: 3 }),
-    values: texts,
+    flows: fc.uniqueArray(flow(auth.length), { minLength: 1, maxLength: 3, selector: (each) => each.name }),
   }),
 );

@@ -2,6 +2,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { type Command, Option } from "commander";
+import type { Service } from "#abi";
 import { CodedError } from "#base";
 import type { Artefact, Built, Image } from "#image";
 import { action, type Cli, examples, jsonOption } from "../cli.ts";
@@ -59,11 +60,24 @@ async function writeImageFile(path: string, bytes: Uint8Array, target: Target): 
 }
 
 /** `service`: of an ELF that serves by itself. */
-async function fileOf(image: Image, target: Target, service: BuildService | undefined): Promise<Uint8Array> {
+async function fileOf(image: Image, target: Target, service: Service | undefined): Promise<Uint8Array> {
   if (target === "image") return image.bytes;
   const { linuxExecutable, writeMicrovm, writePvh, writeServiceExecutable } = await import("#image");
-  if (service !== undefined) return (target === "linux" ? writeServiceExecutable : writeMicrovm)(image, service.of(image));
+  if (service !== undefined) return (target === "linux" ? writeServiceExecutable : writeMicrovm)(image, service);
   return target === "linux" ? linuxExecutable(image) : writePvh(image);
+}
+
+/** A name for the file of these sources. */
+function fileName(flags: BuildFlags, sources: readonly string[], service: BuildService | undefined): string {
+  const [first = ""] = sources;
+  const name = flags.name ?? (sources.length > 1 && service !== undefined ? service.name : basename(first).replace(/\.[^.]+$/, ""));
+  return `${name}${flags.serve === true ? ".service.elf" : targets[flags.target]}`;
+}
+
+/** The sum of what each flow and their common image took. */
+function sumOf(all: readonly Built["timings"][]): Built["timings"] {
+  const sum = (part: keyof Built["timings"]): number => roundMs(all.reduce((total, timings) => total + timings[part], 0));
+  return { bundleMs: sum("bundleMs"), checkMs: sum("checkMs"), bootMs: sum("bootMs"), freezeMs: sum("freezeMs") };
 }
 
 async function buildOne({ env }: Terminal, given: string | undefined, flags: BuildFlags): Promise<BuildReport> {
@@ -72,16 +86,18 @@ async function buildOne({ env }: Terminal, given: string | undefined, flags: Bui
   const target = servedBy(flags);
   const service =
     target === undefined ? undefined : await (await import("../images/service.ts")).buildService(given, flags.config, env, target);
-  const flow = service?.source ?? given ?? "";
-  const { image, timings, warm } = await buildFlow(flow, { check: flags.check, ...(flags.name === undefined ? {} : { name: flags.name }) });
-  const output =
-    flags.output ??
-    `${flags.name ?? basename(flow).replace(/\.[^.]+$/, "")}${flags.serve === true ? ".service.elf" : targets[flags.target]}`;
-  const bytes = await fileOf(image, flags.target, service);
+  const sources = service?.sources ?? [given ?? ""];
+  const each: Built[] = [];
+  for (const source of sources)
+    each.push(await buildFlow(source, { check: flags.check, ...(flags.name === undefined ? {} : { name: flags.name }) }));
+  const joined = await service?.join(each, flags.name ?? service.name);
+  const built = joined?.built ?? (each[0] as Built);
+  const { image } = built;
+  const output = flags.output ?? fileName(flags, sources, service);
+  const bytes = await fileOf(image, flags.target, joined?.service);
   await writeImageFile(output, bytes, flags.target);
   const { memoryShortage } = await import("#image");
   const shortage = memoryShortage(image.manifest, image.manifest.limits.memoryBytes);
-  const { bundleMs, checkMs, bootMs, freezeMs } = timings;
   return {
     image: output,
     target: flags.target,
@@ -89,8 +105,8 @@ async function buildOne({ env }: Terminal, given: string | undefined, flags: Bui
     bytes: bytes.length,
     pages: image.pageNumbers.length,
     buildMs: roundMs(performance.now() - started),
-    ...(warm === undefined ? {} : { warm: { coldMs: roundMs(warm.coldMs), warmMs: roundMs(warm.warmMs) } }),
-    timings: { bundleMs: roundMs(bundleMs), checkMs: roundMs(checkMs), bootMs: roundMs(bootMs), freezeMs: roundMs(freezeMs) },
+    ...(built.warm === undefined ? {} : { warm: { coldMs: roundMs(built.warm.coldMs), warmMs: roundMs(built.warm.warmMs) } }),
+    timings: sumOf([...new Set([...each, built])].map(({ timings }) => timings)),
     warnings: [...(service?.remarks ?? []), ...(shortage === undefined ? [] : [shortage])],
   };
 }
@@ -176,7 +192,7 @@ export function addBuild(program: Command, cli: Cli): Command {
   const command = program
     .command("build")
     .description("Bundle flows, check their types, boot each once and freeze it into an image.")
-    .argument("[flow...]", "source files of flows; for an ELF that serves by itself the flow of mayfly.yaml, if none is named")
+    .argument("[flow...]", "source files of flows; for an ELF that serves by itself all flows of mayfly.yaml, if none is named")
     .option("-o, --output <file>", "output file (default: NAME.mfi in this folder)")
     .option("--name <name>", "name of the image (default: the file's name)")
     .addOption(

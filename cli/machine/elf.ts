@@ -1,6 +1,6 @@
 /** The service in an ELF that serves by itself, as `mayfly inspect` shows it. */
 import { open, readFile, stat } from "node:fs/promises";
-import type { Service } from "#abi";
+import type { Service, ServiceFlow } from "#abi";
 import { CodedError } from "#base";
 import { serviceOf, serviceTarget, type ServiceTarget } from "#image";
 import { settingsOf, standaloneLimits } from "#standalone";
@@ -49,8 +49,43 @@ function authText({ auth }: Service, group: number | undefined): string {
   return [...new Set(auth[group]?.map(({ type }) => type))].join(" or ");
 }
 
-function show({ out, paint }: Terminal, path: string, { service, target, bytes }: ServiceFile): void {
-  const { name, version, limits, routes, outlets, port, healthPort, drainMs, values } = service;
+function showFlow(
+  { out, paint }: Terminal,
+  service: Service,
+  { name, limits, concurrency, queue, routes, outlets, values }: ServiceFlow,
+): void {
+  out(`${paint.bold(name)}\n`);
+  const { memoryBytes, cpuMs, timeMs, sends, logBytes } = limits;
+  const facts = [
+    [
+      "limits",
+      `memory ${bytesText(memoryBytes)}, cpu ${cpuMs} ms a step, time ${msText(timeMs)}, ${sends} sends, log ${bytesText(logBytes)}`,
+    ],
+    ["at once", `${concurrency} machines, ${queue} messages`],
+    ["values", Object.keys(values).length === 0 ? "none" : Object.keys(values).join(", ")],
+  ];
+  out(indent(table(facts)));
+  const served = routes.map(({ methods, path: at, bodyLimit, auth }) => [
+    methods.join(" "),
+    at,
+    bytesText(bodyLimit),
+    authText(service, auth),
+  ]);
+  out(`${indent("routes")}\n${indent(indent(table(served)))}`);
+  if (outlets.length === 0) return;
+  const asked = outlets.map(({ name: outlet, method, host, port: to, path: at, timeoutMs, attempts }) => [
+    outlet,
+    method,
+    to === 0 ? host : `http://${host}:${to}${at}`,
+    msText(timeoutMs),
+    `${attempts} attempts`,
+  ]);
+  out(`${indent("outlets")}\n${indent(indent(table(asked)))}`);
+}
+
+function show(terminal: Terminal, path: string, { service, target, bytes }: ServiceFile): void {
+  const { out, paint } = terminal;
+  const { name, version, port, healthPort, drainMs } = service;
   const settings = [...settingsOf(service)].map(([setting, { optional }]) => `${setting}${optional ? " (optional)" : ""}`);
   out(`${paint.bold(name)} ${version}  ${paint.dim(path)}\n`);
   const facts = [
@@ -58,34 +93,10 @@ function show({ out, paint }: Terminal, path: string, { service, target, bytes }
     ["file", `${bytesText(bytes)}, ${target === "linux" ? "a Linux executable" : "a microVM"}`],
     ["port", healthPort === 0 ? `${port}, with /healthz and /metrics` : `${port}; /healthz and /metrics on ${healthPort}`],
     ["settings", settings.length === 0 ? "none" : settings.join(", ")],
-    [
-      "limits",
-      `memory ${bytesText(limits.memoryBytes)}, cpu ${limits.cpuMs} ms a step, time ${msText(limits.timeMs)}, ${limits.sends} sends, log ${bytesText(limits.logBytes)}`,
-    ],
-    ["at once", `${service.concurrency} machines, ${service.queue} messages; drain ${msText(drainMs)}`],
-    ["values", Object.keys(values).length === 0 ? "none" : Object.keys(values).join(", ")],
+    ["drain", msText(drainMs)],
   ];
   out(indent(table(facts)));
-  out(`${paint.bold("routes")}\n`);
-  out(
-    indent(
-      table(routes.map(({ methods, path: at, bodyLimit, auth }) => [methods.join(" "), at, bytesText(bodyLimit), authText(service, auth)])),
-    ),
-  );
-  if (outlets.length > 0) out(`${paint.bold("outlets")}\n`);
-  out(
-    indent(
-      table(
-        outlets.map(({ name: outlet, method, host, port: to, path: at, timeoutMs, attempts }) => [
-          outlet,
-          method,
-          to === 0 ? host : `http://${host}:${to}${at}`,
-          msText(timeoutMs),
-          `${attempts} attempts`,
-        ]),
-      ),
-    ),
-  );
+  for (const flow of service.flows) showFlow(terminal, service, flow);
 }
 
 export async function inspectElf(terminal: Terminal, path: string, json: boolean): Promise<number> {

@@ -24,9 +24,14 @@ const limits = { memoryBytes: 16 * mib, cpuMs: 500, timeMs: 10_000, sends: 100, 
 function serviceOf(imageSha256: string): Service {
   const route = { timeoutMs: 0, bodyLimit: mib, auth: undefined, idHeader: "x-request-id", fullErrors: false };
   return {
-    ...{ name: "echo", version: "1", imageSha256, drainMs: 5000, concurrency: 8, queue: 64, logLevel: "info", limits },
-    ...{ port: 80, healthPort: 0, syslog: undefined, auth: [], outlets: [], values: {} },
-    routes: [{ path: "/echo", methods: ["POST"], ...route }],
+    ...{ name: "echo", version: "1", imageSha256, drainMs: 5000, logLevel: "info" },
+    ...{ port: 80, healthPort: 0, syslog: undefined, auth: [] },
+    flows: [
+      {
+        ...{ name: "echo", concurrency: 8, queue: 64, limits, outlets: [], values: {} },
+        routes: [{ path: "/echo", methods: ["POST"], ...route }],
+      },
+    ],
   };
 }
 

@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import { decodeService, defaultFlowLimits, encodeService, type Service, serviceLimits } from "#abi";
 import { connectors } from "#connectors";
 import { type ConfigTemplate, loadTemplate } from "#gateway";
-import { type BuiltImage, isLate, type LoweredService, lowerService, plainService } from "#standalone";
+import { type BuiltImage, flowNames, isLate, type LoweredService, lowerService, plainService } from "#standalone";
 
 let folder: string;
 before(async () => {
@@ -27,7 +27,8 @@ async function template(text: string, environment: Readonly<Record<string, strin
 }
 
 async function lower(text: string, environment?: Readonly<Record<string, string>>): Promise<LoweredService> {
-  return lowerService(await template(text, environment), "api");
+  const read = await template(text, environment);
+  return lowerService(read, flowNames(read));
 }
 
 const head = "flows:\n  api:\n    flow: api.ts\n";
@@ -54,16 +55,13 @@ flows:
       user: { http: { url: "http://h/", auth: { basic: "me:\${P}" } } }
     values: { region: "\${REGION}", fixed: "x" }
 `);
-  const service = finish(image(["erp"]));
+  const service = finish([image(["erp"])], image(["erp"]));
   const expected: Service = {
-    name: "api",
+    name: "plain",
     version: "1.2.3",
     imageSha256: "ab".repeat(32),
     drainMs: 3_000,
-    concurrency: 9,
-    queue: 99,
     logLevel: "warn",
-    limits: { ...defaultFlowLimits, memoryBytes: 16 * 2 ** 20, cpuMs: 100 },
     port: 8080,
     healthPort: 0,
     syslog: undefined,
@@ -73,33 +71,55 @@ flows:
         { type: "apiKey", header: "x-api-key", caller: "ada", secret: "${ADA:-}" },
       ],
     ],
-    routes: [
-      { path: "/orders/:id", methods: ["GET", "PUT"], timeoutMs: 0, bodyLimit: 1024, auth: 0, idHeader: "x-id", fullErrors: true },
+    flows: [
       {
-        path: "/open",
-        methods: ["POST"],
-        timeoutMs: 0,
-        bodyLimit: 8 * 2 ** 20,
-        auth: undefined,
-        idHeader: "idempotency-key",
-        fullErrors: false,
+        name: "api",
+        concurrency: 9,
+        queue: 99,
+        limits: { ...defaultFlowLimits, memoryBytes: 16 * 2 ** 20, cpuMs: 100 },
+        routes: [
+          { path: "/orders/:id", methods: ["GET", "PUT"], timeoutMs: 0, bodyLimit: 1024, auth: 0, idHeader: "x-id", fullErrors: true },
+          {
+            path: "/open",
+            methods: ["POST"],
+            timeoutMs: 0,
+            bodyLimit: 8 * 2 ** 20,
+            auth: undefined,
+            idHeader: "idempotency-key",
+            fullErrors: false,
+          },
+        ],
+        outlets: [
+          {
+            ...{ name: "erp", scheme: "http", host: "erp", port: 8000, path: "/in?a=${A}", method: "PUT", timeoutMs: 2_000, attempts: 2 },
+            ...{ backoffMs: { least: 1_000, most: 2_000 }, retryAgeMs: 3_600_000, basic: undefined, headers: { "x-b": "1" } },
+          },
+          {
+            ...{
+              name: "late",
+              scheme: "http",
+              host: "${URL:-http://x}",
+              port: 0,
+              path: "",
+              method: "POST",
+              timeoutMs: 30_000,
+              attempts: 12,
+            },
+            ...{
+              backoffMs: { least: 200, most: 60_000 },
+              retryAgeMs: 86_400_000,
+              basic: undefined,
+              headers: { authorization: "Bearer ${T}" },
+            },
+          },
+          {
+            ...{ name: "user", scheme: "http", host: "h", port: 80, path: "/", method: "POST", timeoutMs: 30_000, attempts: 12 },
+            ...{ backoffMs: { least: 200, most: 60_000 }, retryAgeMs: 86_400_000, basic: "me:${P}", headers: {} },
+          },
+        ],
+        values: { region: "${REGION}", fixed: "x" },
       },
     ],
-    outlets: [
-      {
-        ...{ name: "erp", scheme: "http", host: "erp", port: 8000, path: "/in?a=${A}", method: "PUT", timeoutMs: 2_000, attempts: 2 },
-        ...{ backoffMs: { least: 1_000, most: 2_000 }, retryAgeMs: 3_600_000, basic: undefined, headers: { "x-b": "1" } },
-      },
-      {
-        ...{ name: "late", scheme: "http", host: "${URL:-http://x}", port: 0, path: "", method: "POST", timeoutMs: 30_000, attempts: 12 },
-        ...{ backoffMs: { least: 200, most: 60_000 }, retryAgeMs: 86_400_000, basic: undefined, headers: { authorization: "Bearer ${T}" } },
-      },
-      {
-        ...{ name: "user", scheme: "http", host: "h", port: 80, path: "/", method: "POST", timeoutMs: 30_000, attempts: 12 },
-        ...{ backoffMs: { least: 200, most: 60_000 }, retryAgeMs: 86_400_000, basic: "me:${P}", headers: {} },
-      },
-    ],
-    values: { region: "${REGION}", fixed: "x" },
   };
   deepEqual(service, expected);
   ok(decodeService(encodeService(service)).ok);
@@ -109,17 +129,40 @@ flows:
 });
 
 test("a standalone service listens on port 80 unless a port is written; what is no text is read when it is built", async () => {
-  equal((await lower(head + source)).finish(image()).port, 80);
-  equal((await lower(`http: { port: 0 }\n${head}${source}`)).finish(image()).port, 80);
-  equal((await lower(`http: { port: "\${PORT:-81}" }\n${head}${source}`)).finish(image()).port, 81);
-  equal((await lower(`http: { port: "\${PORT:-81}" }\n${head}${source}`, { PORT: "82" })).finish(image()).port, 82);
+  equal((await lower(head + source)).finish([image()], image()).port, 80);
+  equal((await lower(`http: { port: 0 }\n${head}${source}`)).finish([image()], image()).port, 80);
+  equal((await lower(`http: { port: "\${PORT:-81}" }\n${head}${source}`)).finish([image()], image()).port, 81);
+  equal((await lower(`http: { port: "\${PORT:-81}" }\n${head}${source}`, { PORT: "82" })).finish([image()], image()).port, 82);
   await rejects(lower(`http: { port: "\${PORT}" }\n${head}${source}`), { code: "MF_CONFIG_ENV", message: /mayfly.yaml:1:15/ });
+});
+
+const two = (path: string): string => `${head}${source}  other:\n    flow: other.ts\n    queue: 5\n    from: [{ http: ${path} }]\n`;
+
+test("several flows are one service: each has its routes, limits and outlets, credentials are counted through", async () => {
+  const { flows, finish } = await lower(two('{ path: /b, auth: { bearer: "${T}" } }'));
+  deepEqual(
+    flows.map(({ name, source: file }) => [name, file.replace(/.*\//, "")]),
+    [
+      ["api", "api.ts"],
+      ["other", "other.ts"],
+    ],
+  );
+  const narrow = { ...image(), manifest: { ...image().manifest, limits: { ...defaultFlowLimits, cpuMs: 3 } } };
+  const service = finish([image(), narrow], image());
+  deepEqual(
+    service.flows.map(({ name, queue, limits, routes }) => [name, queue, limits.cpuMs, routes.map(({ path, auth }) => `${path} ${auth}`)]),
+    [
+      ["api", 1024, defaultFlowLimits.cpuMs, ["/a undefined"]],
+      ["other", 5, 3, ["/b 0"]],
+    ],
+  );
+  throws(() => finish([image(), image(["erp"])], image()), { code: "MF_OUTLET_MISSING", message: /flows\.other\.to/ });
 });
 
 test("a flow that no mayfly.yaml names gets every request, and has no outlets", () => {
   const service = plainService(image([]));
   deepEqual(
-    service.routes.map(({ path, methods }) => [path, methods.join()]),
+    service.flows[0]?.routes.map(({ path, methods }) => [path, methods.join()]),
     [
       ["/", "GET,POST,PUT,PATCH,DELETE"],
       ["/*", "GET,POST,PUT,PATCH,DELETE"],
@@ -134,15 +177,15 @@ test("a flow that no mayfly.yaml names gets every request, and has no outlets", 
 
 test("an outlet that the flow declares must be there", async () => {
   const { finish } = await lower(head + source);
-  throws(() => finish(image(["erp"])), { code: "MF_OUTLET_MISSING" });
+  throws(() => finish([image(["erp"])], image()), { code: "MF_OUTLET_MISSING" });
 });
 
 test("settings of more than an ELF carries are refused", async () => {
   const values = Array.from({ length: 60 }, (_, index) => `      v${index}: "${"x".repeat(2_000)}"\n`).join("");
   const { finish } = await lower(`${head}${source}    values:\n${values}`);
-  throws(() => finish(image()), { code: "MF_STANDALONE_SIZE" });
+  throws(() => finish([image()], image()), { code: "MF_STANDALONE_SIZE" });
   const one = await lower(`${head}${source}    values: { long: "${"x".repeat(serviceLimits.textBytes + 1)}" }\n`);
-  throws(() => one.finish(image()), { code: "MF_STANDALONE_SIZE" });
+  throws(() => one.finish([image()], image()), { code: "MF_STANDALONE_SIZE" });
 });
 
 /** Lines that are put in place of those of a small configuration, and the problem that each makes. */

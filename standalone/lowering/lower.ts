@@ -2,27 +2,37 @@
  * mayfly.yaml → the service that an ELF carries. Everything that a standalone service can't do is a problem with file, line and column, found before
  * anything is built.
  *
- *     text ─▶ template, references kept ─▶ refusals ─▶ configuration ─▶ routes, outlets, limits ─▶ Service
+ *     text ─▶ template, references kept ─▶ refusals ─▶ configuration ─▶ of each flow routes, outlets, limits ─▶ Service
  */
-import { type FlowLimits, type Service, type ServiceAuth, type ServiceRoute, serviceLimits } from "#abi";
+import { type FlowLimits, type Service, type ServiceAuth, type ServiceFlow, type ServiceRoute, serviceLimits } from "#abi";
 import { CodedError } from "#base";
-import { type ConfigTemplate, type FlowConfig, gatewayLimits, limitsOf } from "#gateway";
+import { type ConfigTemplate, type FlowConfig, type GatewayConfig, gatewayLimits, limitsOf } from "#gateway";
 import { lowerOutlet, type SecretCheck } from "./outlets.ts";
 import { refuseSettings } from "./refusals.ts";
 
 type Path = readonly (string | number)[];
 
-/** A service that does not know its image yet. */
+/** A service that does not know its images yet. */
 export interface LoweredService {
-  /** Name of the flow in mayfly.yaml. */
-  readonly flow: string;
-  /** Path of its source as written. */
-  readonly source: string;
+  readonly flows: readonly LoweredFlow[];
   /** Folders a build may read besides, absolute. */
   readonly include: readonly string[];
   /** Sentences on settings that do not count. */
   readonly remarks: readonly string[];
-  readonly finish: (image: BuiltImage) => Service;
+  /**
+   * `images`: of each flow by itself, in their order; `whole`: of all together, with the service's name. Throws MF_OUTLET_MISSING,
+   * MF_STANDALONE_BATCH, MF_STANDALONE_SIZE.
+   */
+  readonly finish: (images: readonly BuiltImage[], whole: BuiltImage) => Service;
+}
+
+export interface LoweredFlow {
+  /** In mayfly.yaml. */
+  readonly name: string;
+  /** Path of its source as written. */
+  readonly source: string;
+  /** Those of mayfly.yaml, else those of its image. */
+  readonly limitsOf: (image: BuiltImage) => FlowLimits;
 }
 
 /** The part of an image that its service tells. */
@@ -43,7 +53,7 @@ export type StandaloneTarget = "microvm" | "linux";
 /** Port of a service whose mayfly.yaml names none: a microVM has all ports to itself, a process has the gateway's. */
 const defaultPorts: Readonly<Record<StandaloneTarget, number>> = { microvm: 80, linux: 8080 };
 /** Records that each service has, and bytes that a record has beside its texts. */
-const fixedRecords = 4;
+const fixedRecords = 3;
 const recordBytes = 16;
 
 interface AuthWay {
@@ -77,13 +87,9 @@ function waysOf(auth: AuthWay, at: Path, checkSecret: SecretCheck): ServiceAuth[
   return found;
 }
 
-interface Routes {
-  readonly routes: ServiceRoute[];
-  readonly auth: ServiceAuth[][];
-}
-
-function routesOf({ from }: FlowConfig, at: Path, checkSecret: SecretCheck): Routes {
-  const found: Routes = { routes: [], auth: [] };
+function routesOf(name: string, { from }: FlowConfig, groups: ServiceAuth[][], checkSecret: SecretCheck): readonly ServiceRoute[] {
+  const routes: ServiceRoute[] = [];
+  const at = ["flows", name];
   for (const [index, { config }] of from.entries()) {
     const place = [...at, "from", index, "http"];
     const { path = "", method = "POST", bodyLimit, idHeader, errors, auth } = config as HttpSource;
@@ -93,17 +99,17 @@ function routesOf({ from }: FlowConfig, at: Path, checkSecret: SecretCheck): Rou
         : Array.isArray(auth)
           ? (auth as readonly AuthWay[]).flatMap((each, way) => waysOf(each, [...place, "auth", way], checkSecret))
           : waysOf(auth as AuthWay, [...place, "auth"], checkSecret);
-    found.routes.push({
+    routes.push({
       path,
       methods: typeof method === "string" ? [method] : [...method],
       timeoutMs: 0,
       bodyLimit,
-      auth: group.length === 0 ? undefined : found.auth.push(group) - 1,
+      auth: group.length === 0 ? undefined : groups.push(group) - 1,
       idHeader,
       fullErrors: errors === "full",
     });
   }
-  return found;
+  return routes;
 }
 
 /** Throws MF_OUTLET_MISSING for an outlet that the flow declares and the service lacks, MF_STANDALONE_BATCH for a flow that reads in batches. */
@@ -123,9 +129,14 @@ function checkImage({ manifest }: BuiltImage, given: readonly string[], where: s
 
 /** Throws MF_STANDALONE_SIZE. */
 function checkSize(service: Service): Service {
-  const { outlets, routes, auth, values } = service;
-  const texts = [...outlets.flatMap(({ headers, host, path }) => [...Object.values(headers), host, path]), ...Object.values(values)];
-  const records = outlets.length + routes.length + texts.length + auth.flat().length + fixedRecords;
+  const { flows, auth } = service;
+  const outlets = flows.flatMap((flow) => flow.outlets);
+  const texts = [
+    ...outlets.flatMap(({ headers, host, path }) => [...Object.values(headers), host, path]),
+    ...flows.flatMap(({ values }) => Object.values(values)),
+  ];
+  const routes = flows.reduce((sum, flow) => sum + flow.routes.length, 0);
+  const records = flows.length + outlets.length + routes + texts.length + auth.flat().length + fixedRecords;
   // The frame is shorter than JSON, but for the lengths of its parts.
   const bytes = Buffer.byteLength(JSON.stringify(service)) + records * recordBytes;
   const tooLong = texts.some((text) => Buffer.byteLength(text) > serviceLimits.textBytes);
@@ -142,54 +153,66 @@ export function flowNames({ written }: ConfigTemplate): readonly string[] {
   return typeof flows === "object" && flows !== null ? Object.keys(flows) : [];
 }
 
-/** Throws a ConfigError that names all problems, for the flow of that name. */
-export function lowerService(template: ConfigTemplate, name: string, target: StandaloneTarget = "microvm"): LoweredService {
-  const { report, check, written } = template;
-  const remarks = refuseSettings(template, name);
-  check();
-  const config = template.build();
-  const flow = config.flows[name] as FlowConfig;
+/** A flow without the limits that its image may give. */
+type PartOfFlow = Omit<ServiceFlow, "limits">;
+
+function lowerFlow(name: string, flow: FlowConfig, groups: ServiceAuth[][], { report }: ConfigTemplate): PartOfFlow {
   const at = ["flows", name];
   const checkSecret: SecretCheck = (text, path) => {
     if (text.includes("${")) return;
     const why = "it would be in the ELF, for everybody who has that: write ${NAME}, and set NAME where it starts";
     report(path, why, undefined, "MF_STANDALONE_SECRET");
   };
-  const { routes, auth } = routesOf(flow, at, checkSecret);
+  const routes = routesOf(name, flow, groups, checkSecret);
   if (routes.length === 0) report(at, "a standalone service serves HTTP: give the flow an http source", "from", "MF_STANDALONE_SOURCE");
   const outlets = Object.entries(flow.to).flatMap(
     ([outlet, each]) => lowerOutlet(outlet, each, [...at, "to", outlet], report, checkSecret) ?? [],
   );
-  check();
-  const port =
-    (written as { readonly http?: { readonly port?: unknown } }).http?.port === undefined ? defaultPorts[target] : config.http.port;
   const values = Object.fromEntries(Object.entries(flow.values).map(([key, value]) => [key.replace(/^mayfly-value-/, ""), value]));
+  return { name, concurrency: flow.concurrency, queue: flow.queue, routes, outlets, values };
+}
+
+function portOf({ written }: ConfigTemplate, { http }: Pick<GatewayConfig, "http">, target: StandaloneTarget): number {
+  const isWritten = (written as { readonly http?: { readonly port?: unknown } }).http?.port !== undefined;
+  return isWritten && http.port !== 0 ? http.port : defaultPorts[target];
+}
+
+/** Throws a ConfigError that names all problems, for the flows of those names. */
+export function lowerService(template: ConfigTemplate, names: readonly string[], target: StandaloneTarget = "microvm"): LoweredService {
+  const { check } = template;
+  const remarks = refuseSettings(template, names);
+  check();
+  const config = template.build();
+  const auth: ServiceAuth[][] = [];
+  const flows = names.map((name) => ({ name, config: config.flows[name] as FlowConfig }));
+  const lowered = flows.map((flow) => lowerFlow(flow.name, flow.config, auth, template));
+  check();
   return {
-    flow: name,
-    source: flow.flow ?? "",
+    flows: flows.map(({ name, config: flow }) => ({
+      name,
+      source: flow.flow ?? "",
+      limitsOf: ({ manifest }) => limitsOf(flow, manifest.limits).limits,
+    })),
     include: config.build.include,
     remarks,
-    finish: (image) => {
-      checkImage(image, Object.keys(flow.to), `flows.${name}.to`);
-      const { manifest, sha256 } = image;
-      return checkSize({
-        name,
+    finish: (images, { manifest, sha256 }) =>
+      checkSize({
+        name: manifest.name,
         version: manifest.version,
         imageSha256: sha256,
         drainMs: config.drain,
-        concurrency: flow.concurrency,
-        queue: flow.queue,
         logLevel: config.log.level,
-        limits: limitsOf(flow, manifest.limits).limits,
-        port: port === 0 ? defaultPorts[target] : port,
+        port: portOf(template, config, target),
         healthPort: 0,
         syslog: undefined,
         auth,
-        routes,
-        outlets,
-        values,
-      });
-    },
+        flows: lowered.map((part, index) => {
+          const image = images[index] as BuiltImage;
+          const flow = config.flows[part.name] as FlowConfig;
+          checkImage(image, Object.keys(flow.to), `flows.${part.name}.to`);
+          return { ...part, limits: limitsOf(flow, image.manifest.limits).limits };
+        }),
+      }),
   };
 }
 
@@ -211,20 +234,25 @@ export function plainService(image: BuiltImage, target: StandaloneTarget = "micr
     version: image.manifest.version,
     imageSha256: image.sha256,
     drainMs: plainDrainMs,
-    concurrency: gatewayLimits.concurrency,
-    queue: gatewayLimits.pendingPerFlow,
     logLevel: "info",
-    limits: image.manifest.limits,
     port: defaultPorts[target],
     healthPort: 0,
     syslog: undefined,
     auth: [],
-    routes: [
-      { ...route, path: "/" },
-      { ...route, path: "/*" },
+    flows: [
+      {
+        name: image.manifest.name,
+        concurrency: gatewayLimits.concurrency,
+        queue: gatewayLimits.pendingPerFlow,
+        limits: image.manifest.limits,
+        routes: [
+          { ...route, path: "/" },
+          { ...route, path: "/*" },
+        ],
+        outlets: [],
+        values: {},
+      },
     ],
-    outlets: [],
-    values: {},
   });
 }
 

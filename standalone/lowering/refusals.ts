@@ -2,7 +2,7 @@
  * Settings of mayfly.yaml that a standalone service can't carry out. Whatever somebody wrote is in one of these tables, or refused: a new setting of the
  * gateway is no promise of a standalone service before somebody says here that it is kept.
  */
-import type { ConfigTemplate } from "#gateway";
+import type { ConfigTemplate, Report } from "#gateway";
 
 type Path = readonly (string | number)[];
 
@@ -143,30 +143,9 @@ function itemsOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-/** Reports what is written and can't be had. Returns sentences on settings that are left out. */
-export function refuseSettings({ written, report }: Pick<ConfigTemplate, "written" | "report">, flowName: string): readonly string[] {
-  const check = (path: Path, value: unknown, known: Settings, code = "MF_STANDALONE_SETTING"): Members => {
-    const members = membersOf(value);
-    for (const [name, setting] of Object.entries(members)) {
-      const reason = known[name] ?? `a standalone service does not know it: ${serve}`;
-      if (reason !== true && setting !== plainValues[name] && setting !== null) report(path, reason, name, code);
-    }
-    return members;
-  };
-  const remarks: string[] = [];
-  const remark = (name: string, why: string): number => remarks.push(`${name} does not count in a standalone service: ${why}`);
-  const all = membersOf(written);
-  for (const [name, why] of Object.entries(ignored)) if (all[name] !== undefined && why !== true) remark(name, why);
-  check([], Object.fromEntries(Object.entries(all).filter(([name]) => ignored[name] === undefined)), top);
-  const { host, ...http } = membersOf(all["http"]);
-  if (host !== undefined)
-    remark("http.host", "-p says where it listens: `mayfly up -p ADDRESS:PORT:PORT`, and -p ADDRESS:PORT of a Linux executable");
-  check(["http"], http, server);
-  const { format } = membersOf(all["log"]);
-  if (format !== undefined && format !== "json") remark("log.format", "its console has lines of JSON");
+type Check = (path: Path, value: unknown, known: Settings, code?: string) => Members;
 
-  const at = ["flows", flowName];
-  const one = check(at, membersOf(all["flows"])[flowName], flow);
+function refuseFlow(one: Members, at: Path, check: Check, report: Report): void {
   for (const [index, entry] of itemsOf(one["from"]).entries()) {
     const place = [...at, "from", index];
     for (const name of Object.keys(membersOf(entry)))
@@ -189,6 +168,37 @@ export function refuseSettings({ written, report }: Pick<ConfigTemplate, "writte
     check(place, settings, outlet, "MF_STANDALONE_OUTLET");
     const http = check([...place, "http"], settings["http"], httpOutlet, "MF_STANDALONE_OUTLET");
     check([...place, "http", "auth"], http["auth"], outletAuth, "MF_STANDALONE_AUTH");
+  }
+}
+
+/** Reports what is written for these flows, or for all, and can't be had. Returns sentences on settings that are left out. */
+export function refuseSettings(
+  { written, report }: Pick<ConfigTemplate, "written" | "report">,
+  flows: readonly string[],
+): readonly string[] {
+  const check: Check = (path, value, known, code = "MF_STANDALONE_SETTING") => {
+    const members = membersOf(value);
+    for (const [name, setting] of Object.entries(members)) {
+      const reason = known[name] ?? `a standalone service does not know it: ${serve}`;
+      if (reason !== true && setting !== plainValues[name] && setting !== null) report(path, reason, name, code);
+    }
+    return members;
+  };
+  const remarks: string[] = [];
+  const remark = (name: string, why: string): number => remarks.push(`${name} does not count in a standalone service: ${why}`);
+  const all = membersOf(written);
+  for (const [name, why] of Object.entries(ignored)) if (all[name] !== undefined && why !== true) remark(name, why);
+  check([], Object.fromEntries(Object.entries(all).filter(([name]) => ignored[name] === undefined)), top);
+  const { host, ...http } = membersOf(all["http"]);
+  if (host !== undefined)
+    remark("http.host", "-p says where it listens: `mayfly up -p ADDRESS:PORT:PORT`, and -p ADDRESS:PORT of a Linux executable");
+  check(["http"], http, server);
+  const { format } = membersOf(all["log"]);
+  if (format !== undefined && format !== "json") remark("log.format", "its console has lines of JSON");
+
+  for (const name of flows) {
+    const at = ["flows", name];
+    refuseFlow(check(at, membersOf(all["flows"])[name], flow), at, check, report);
   }
   return remarks;
 }

@@ -7,6 +7,7 @@ import fc from "fast-check";
 import { isCoded } from "#base";
 import { configText, portsOf, readConfigFile, settingsOf } from "#standalone";
 import type { Service, ServiceOutlet } from "#abi";
+import { changed } from "../../abi/testing/changed.ts";
 import { services } from "../../abi/testing/services.ts";
 import { checkFree, parsePort } from "./ports.ts";
 
@@ -15,21 +16,23 @@ const outlet: ServiceOutlet = {
   ...{ name: "erp", scheme: "http", host: "erp", port: 80, path: "/", method: "POST", timeoutMs: 1, attempts: 1 },
   ...{ backoffMs: { least: 1, most: 2 }, retryAgeMs: 1, basic: undefined, headers: {} },
 };
-const service: Service = { ...some, name: "api", port: 80, healthPort: 0, auth: [], outlets: [], values: {}, syslog: undefined };
+const bare = { ...some, flows: some.flows.slice(0, 1) };
+const service = changed(bare, { name: "api", port: 80, healthPort: 0, auth: [], outlets: [], values: {}, syslog: undefined });
 const none = { settings: {} };
 
 test("settings are found in all texts, and are optional where every reference has a default", () => {
-  const found = settingsOf({
-    ...service,
-    auth: [[{ type: "bearer", header: "authorization", caller: undefined, secret: "${TOKEN}" }]],
-    outlets: [{ ...outlet, host: "${ERP:-http://x}", headers: { a: "x ${TOKEN:-y} $${NOT}" } }],
-    values: { v: "${A:-}${B}", w: "${B:-b}" },
-  });
+  const found = settingsOf(
+    changed(service, {
+      auth: [[{ type: "bearer", header: "authorization", caller: undefined, secret: "${TOKEN}" }]],
+      outlets: [{ ...outlet, host: "${ERP:-http://x}", headers: { a: "x ${TOKEN:-y} $${NOT}" } }],
+      values: { v: "${A:-}${B}", w: "${B:-b}" },
+    }),
+  );
   deepEqual(Object.fromEntries([...found].map(([name, { optional }]) => [name, optional])), { TOKEN: false, ERP: true, A: true, B: false });
 });
 
 test("the file counts before the environment, and only settings of the service go into the microVM", () => {
-  const wanted = { ...service, values: { a: "${A}", b: "${B}", c: "${C:-c}" } };
+  const wanted = changed(service, { values: { a: "${A}", b: "${B}", c: "${C:-c}" } });
   const file = { settings: { A: "file", OTHER: "x" }, network: { address: "10.0.0.2/24" } };
   deepEqual(JSON.parse(configText(wanted, file, { A: "environment", B: "environment", SECRET: "s" })), {
     settings: { A: "file", B: "environment" },
@@ -43,7 +46,7 @@ test("the file counts before the environment, and only settings of the service g
 });
 
 test("a URL that only settings tell is looked at before the start", () => {
-  const wanted = { ...service, outlets: [{ ...outlet, host: "${ERP:-http://erp}", port: 0, path: "" }] };
+  const wanted = changed(service, { outlets: [{ ...outlet, host: "${ERP:-http://erp}", port: 0, path: "" }] });
   equal(configText(wanted, none, { ERP: "http://other:1/a" }), '{"settings":{"ERP":"http://other:1/a"}}');
   equal(configText(wanted, none, {}), '{"settings":{}}');
   throws(() => configText(wanted, none, { ERP: "https://erp" }), { code: "MF_STANDALONE_HTTPS", message: /the outlet "erp" an https URL/ });

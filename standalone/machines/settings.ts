@@ -29,7 +29,7 @@ export function settingsOf(service: Service): ReadonlyMap<string, { readonly opt
         if (!whole.startsWith("$$")) found.set(name, { optional: fallback !== undefined && found.get(name)?.optional !== false });
     } else if (typeof value === "object" && value !== null) for (const each of Object.values(value)) look(each);
   };
-  look([service.auth, service.outlets, service.values, service.syslog]);
+  look([service.auth, service.flows.map(({ outlets, values }) => [outlets, values]), service.syslog]);
   return found;
 }
 
@@ -76,8 +76,8 @@ function filled(text: string, values: Readonly<Record<string, string>>): string 
 }
 
 /** A URL that only its settings tell is looked at here, where the answer is still an error and no failed message. */
-function checkUrls({ outlets }: Service, values: Readonly<Record<string, string>>): void {
-  for (const { name, host, port } of outlets) {
+function checkUrls({ flows }: Service, values: Readonly<Record<string, string>>): void {
+  for (const { name, host, port } of flows.flatMap(({ outlets }) => outlets)) {
     if (port !== 0) continue;
     const url = filled(host, values);
     if (/^https:/i.test(url))

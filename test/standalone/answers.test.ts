@@ -2,13 +2,13 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { test } from "node:test";
 import { withGateway } from "../../gateway/testing/rig.ts";
-import { plainService, ServiceBench } from "../../kernel/net/testing/service.ts";
+import { plainFlow, ServiceBench } from "../../kernel/net/testing/service.ts";
 import type { DeliverEvent, Effect, Event } from "#abi";
 import { requestCases } from "./requests.ts";
 import { answersIn, rawAnswers } from "./wire.ts";
 
 const yaml = `flows: { orders: { image: orders.mfi, from: [ { http: { path: /in, bodyLimit: 1MB } }, { http: { path: "/items/:id", method: [GET, PUT] } }, { http: { path: "/files/*", method: GET } } ] } }`;
-const route = { ...(plainService.routes[0] as (typeof plainService.routes)[number]), bodyLimit: 1_000_000 };
+const route = { ...(plainFlow.routes[0] as (typeof plainFlow.routes)[number]), bodyLimit: 1_000_000 };
 const routes = [
   { ...route, path: "/in" },
   { ...route, path: "/items/:id", methods: ["GET", "PUT"] },

@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import { defaultFlowLimits, type DeliverEvent, type StepOutcome } from "#abi";
 import { buildImage } from "#image";
 import { embeddedMonitor } from "#monitors";
-import { bodyOf, jobEnd, type Peer, plainService, ServiceBench, type StepResult, statusOf } from "../../kernel/net/testing/service.ts";
+import { bodyOf, jobEnd, type Peer, plainFlow, ServiceBench, type StepResult, statusOf } from "../../kernel/net/testing/service.ts";
 
 const flow = `import { flow } from "mayfly";
 export default flow(async (msg, { to, reply, sleep, log }) => {
@@ -91,7 +91,7 @@ test("flows reply, sleep, ask and send; what crashes or spins harms its own mess
         { ...outlet, name: "prices", path: "/prices" },
         { ...outlet, name: "audit", path: "/audit" },
       ],
-      routes: plainService.routes.map((route) => ({ ...route, fullErrors: true })),
+      routes: plainFlow.routes.map((route) => ({ ...route, fullErrors: true })),
     },
     names: { "10.0.2.2": 0x0a000202 },
   });

@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Service } from "#abi";
+import { changed, type ServiceChange } from "../../abi/testing/changed.ts";
 import { buildImage, type Image, type ServiceSettings, writeServiceExecutable } from "#image";
 import { plainService } from "#standalone";
 import { freePort } from "../../base/testing/free-port.ts";
@@ -104,9 +104,9 @@ export class ServiceFolder {
   }
 
   /** Writes an executable; without a service one that gets every request. */
-  async executable(image: Image, change: Partial<Service> = {}, settings: ServiceSettings = {}): Promise<string> {
+  async executable(image: Image, change: ServiceChange = {}, settings: ServiceSettings = {}): Promise<string> {
     const file = join(this.folder, `service${this.#files++}`);
-    await writeFile(file, writeServiceExecutable(image, { ...plainService(image, "linux"), ...change }, settings), { mode: 0o755 });
+    await writeFile(file, writeServiceExecutable(image, changed(plainService(image, "linux"), change), settings), { mode: 0o755 });
     return file;
   }
 

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import type { DeliverEvent, Effect, Event } from "#abi";
 import { withGateway } from "../../gateway/testing/rig.ts";
-import { plainService, ServiceBench } from "../../kernel/net/testing/service.ts";
+import { plainFlow, ServiceBench } from "../../kernel/net/testing/service.ts";
 import { answersIn, rawAnswers } from "./wire.ts";
 
 const seed = Number(process.env["MAYFLY_SEED"] ?? 1);
@@ -27,7 +27,7 @@ const yaml = `flows:
     from:
 ${paths.map(({ path, methods, ...rest }) => `      - http: { path: "${path}", method: [${methods.join(", ")}]${rest.auth === true ? `, ${auth}` : ""}${rest.full === true ? ", errors: full" : ""} }`).join("\n")}
 `;
-const route = plainService.routes[0] as (typeof plainService.routes)[number];
+const route = plainFlow.routes[0] as (typeof plainFlow.routes)[number];
 const service = {
   values: { v: 'a"b' },
   auth: [

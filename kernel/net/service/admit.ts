@@ -6,11 +6,11 @@ import {
 import { contentLength, expects, isChunked, lineOf, methodAt, methodLength, valueAt, valueLength } from "../http/head";
 import { headerLines } from "../http/limits";
 import { checkCaller, forgetCaller, noCredentials, putChallenges, putWanted, rightCaller } from "./auth";
-import { healthPort, queue, Route } from "./config";
+import { flowOf, healthPort, Route } from "./config";
 import { beginEvent, endEvent, eventMade, eventUnmade, headersTooLong, pathAt, pathLength, splitTarget } from "./deliver";
 import { frameBytes, headersBytes } from "./limits";
-import { closeMessage, eventOf, idOf, Message, openMessage, pending, queued, receiving } from "./message";
-import { countCancelled, countFailure, countReceived, countRefusal, putMetrics } from "./metrics";
+import { closeMessage, eventOf, flowOfMessage, idOf, Message, openMessage, queued, receiving } from "./message";
+import { countFailure, countRefusal, putMetrics } from "./metrics";
 import { detail, extra, refuseForNow, refuseWith, sendProblem, sendProblemOf } from "./problems";
 import { enqueue, giveUp } from "./machines";
 import { findRoute, putMethods } from "./routes";
@@ -152,10 +152,10 @@ function admit(c: Connection, route: Route): void {
     if (result !== rightCaller) return denied(c, route.group - 1, result);
   }
   if ((isChunked || contentLength > 0) && isPacked()) return unknownEncoding(c);
-  if (isClosing) return refused(c, "MF_STOPPING", "the gateway is stopping: send the message again, to the next gateway");
+  if (isClosing) return refused(c, route, "MF_STOPPING", "the gateway is stopping: send the message again, to the next gateway");
   let m: Message | null = null;
-  if (pending < queue) m = openMessage(changetype<usize>(c), changetype<usize>(route));
-  if (m === null) return refused(c, "MF_FLOW_BUSY", "the flow's queue is full: try again later");
+  if (flowOf(route).pending < flowOf(route).queue) m = openMessage(changetype<usize>(c), changetype<usize>(route));
+  if (m === null) return refused(c, route, "MF_FLOW_BUSY", "the flow's queue is full: try again later");
   const result = beginEvent(m, c, route);
   if (result === eventMade) {
     c.owner = changetype<usize>(m);
@@ -169,10 +169,10 @@ function admit(c: Connection, route: Route): void {
   closeMessage(m);
 }
 
-function refused(c: Connection, code: string, sentence: string): void {
+function refused(c: Connection, route: Route, code: string, sentence: string): void {
   clear(body);
   putText(body, code);
-  countRefusal(body.at, body.length);
+  countRefusal(flowOf(route), body.at, body.length);
   drop(body);
   refuseForNow(c, code, sentence);
 }
@@ -209,7 +209,7 @@ function tooLongForMachine(c: Connection, m: Message): void {
   putText(detail, " bytes): send less");
   clear(body);
   putText(body, "MF_MESSAGE_LIMIT");
-  countFailure(body.at, body.length);
+  countFailure(flowOfMessage(m), body.at, body.length);
   sendProblemOf(c, 413, body.at, body.length, idOf(m), m.idLength);
   drop(body);
 }
@@ -227,7 +227,7 @@ function whole(c: Connection): void {
   if (b.broken) return noRoom(c);
   endEvent(m);
   m.state = queued;
-  countReceived();
+  flowOfMessage(m).received++;
   enqueue(m);
 }
 
@@ -252,7 +252,7 @@ function left(c: Connection): void {
   const m = takeOwner(c);
   if (m === null) return;
   m.connection = 0;
-  countCancelled();
+  flowOfMessage(m).cancelled++;
   if (m.state === receiving) closeMessage(m);
   else giveUp(m);
 }

@@ -7,7 +7,42 @@ import {
 } from "./records";
 
 @unmanaged
+export class Flow {
+  name: usize = 0;
+  nameLength: u32 = 0;
+  concurrency: u32 = 0;
+  queue: u32 = 0;
+  memoryUnits: u32 = 0;
+  cpuMs: u32 = 0;
+  timeMs: u32 = 0;
+  mostSends: u32 = 0;
+  logBytes: u32 = 0;
+  firstOutlet: usize = 0;
+  firstValue: usize = 0;
+  next: usize = 0;
+  /** Messages that wait for a machine, in order. */
+  firstQueued: usize = 0;
+  lastQueued: usize = 0;
+  // counted
+  pending: u32 = 0;
+  machines: u32 = 0;
+  received: u32 = 0;
+  done: u32 = 0;
+  dead: u32 = 0;
+  cancelled: u32 = 0;
+  logsDropped: u32 = 0;
+  /** By code (metrics.ts). */
+  failures: usize = 0;
+  refusals: usize = 0;
+  /** Durations, and how many lay in each bucket. */
+  durations: u32 = 0;
+  buckets: usize = 0;
+  sumUs: u64 = 0;
+}
+
+@unmanaged
 export class Route {
+  flow: usize = 0;
   path: usize = 0;
   pathLength: u32 = 0;
   /** Separated by commas. */
@@ -38,7 +73,7 @@ export class Way {
   next: usize = 0;
 }
 
-/** A name with a value: a header of an outlet, or one of the flow's values. */
+/** A name with a value: a header of an outlet, or one of a flow's values. */
 @unmanaged
 export class Pair {
   name: usize = 0;
@@ -80,13 +115,15 @@ export class Outlet {
 export let nameAt: usize = 0, nameLength: u32 = 0;
 export let versionAt: usize = 0, versionLength: u32 = 0;
 export let syslogAt: usize = 0, syslogLength: u32 = 0;
-export let drainMs: u32 = 0, concurrency: u32 = 0, queue: u32 = 0, logLevel: u32 = 1;
-export let memoryUnits: u32 = 0, cpuMs: u32 = 0, timeMs: u32 = 0, mostSends: u32 = 0, logBytes: u32 = 0;
+export let drainMs: u32 = 0, logLevel: u32 = 1;
 export let port: u32 = 0, healthPort: u32 = 0;
-export let firstRoute: usize = 0, firstWay: usize = 0, firstOutlet: usize = 0, firstValue: usize = 0;
+/** Of all flows. */
 export let outletCount: u32 = 0;
+export let firstFlow: usize = 0, firstRoute: usize = 0, firstWay: usize = 0;
 
-let lastRoute: usize = 0, lastWay: usize = 0, lastOutlet: usize = 0, lastPair: usize = 0, lastValue: usize = 0;
+let lastFlow: usize = 0, lastRoute: usize = 0, lastWay: usize = 0, lastOutlet: usize = 0, lastPair: usize = 0, lastValue: usize = 0;
+/** The flow whose records are being read has a route. */
+let isRouted: bool = true;
 let groups: u32 = 0, seen: u32 = 0, order: u32 = 0;
 
 const most: f64 = 2147483647;
@@ -96,38 +133,31 @@ export function readService(at: usize, length: u32): bool {
   if (!openFrame(at, length, serviceMagic)) return false;
   for (let number: u32 = 0; nextRecord(); number++) {
     if (number === records) return false;
-    const isOrdered = kind >= order || (kind === 7 && order === 8);
-    if (!isOrdered || (kind <= 4 && kind === order) || kind === 0 || kind > 9) return false;
+    const isOrdered = kind >= order || kind === 5 || (kind === 7 && order === 8);
+    if (!isOrdered || (kind <= 3 && kind === order) || kind === 0 || kind > 9) return false;
+    if (kind > 5 && lastFlow === 0) return false;
     order = kind;
     if (!readRecord() || !valid) return false;
   }
-  return !frameBroken && seen === 7 && port > 0 && firstRoute !== 0;
+  return !frameBroken && seen === 3 && port > 0 && firstFlow !== 0 && isRouted;
 }
 
 function readRecord(): bool {
   switch (kind) {
     case 1: return readHead();
     case 2:
-      expect(5);
-      memoryUnits = <u32>(count(0, 268435456) / 65536);
-      cpuMs = <u32>count(1, most);
-      timeMs = <u32>count(2, most);
-      mostSends = <u32>count(3, most);
-      logBytes = <u32>count(4, most);
-      seen |= 2;
-      return true;
-    case 3:
       expect(2);
       port = <u32>count(0, 65535);
       healthPort = <u32>count(1, 65535);
-      seen |= 4;
+      seen |= 2;
       return true;
-    case 4:
+    case 3:
       expect(1);
       syslogAt = textAt(0, textBytes);
       syslogLength = partLength(0);
       return true;
-    case 5: return readWay();
+    case 4: return readWay();
+    case 5: return readFlow();
     case 6: return readRoute();
     case 7: return readOutlet();
     default: return readPair();
@@ -135,17 +165,37 @@ function readRecord(): bool {
 }
 
 function readHead(): bool {
-  expect(7);
+  expect(5);
   nameAt = textAt(0, nameBytes);
   nameLength = partLength(0);
   versionAt = textAt(1, nameBytes);
   versionLength = partLength(1);
   textAt(2, nameBytes);
   drainMs = <u32>count(3, most);
-  concurrency = <u32>count(4, most);
-  queue = <u32>count(5, most);
-  logLevel = <u32>count(6, 4);
+  logLevel = <u32>count(4, 4);
   seen |= 1;
+  return true;
+}
+
+function readFlow(): bool {
+  expect(8);
+  const at = take(offsetof<Flow>());
+  if (at === 0 || !isRouted) return false;
+  const flow = changetype<Flow>(at);
+  flow.name = textAt(0, nameBytes);
+  flow.nameLength = partLength(0);
+  flow.concurrency = <u32>count(1, most);
+  flow.queue = <u32>count(2, most);
+  flow.memoryUnits = <u32>(count(3, 268435456) / 65536);
+  flow.cpuMs = <u32>count(4, most);
+  flow.timeMs = <u32>count(5, most);
+  flow.mostSends = <u32>count(6, most);
+  flow.logBytes = <u32>count(7, most);
+  isRouted = false;
+  lastOutlet = lastValue = 0;
+  if (lastFlow === 0) firstFlow = at;
+  else changetype<Flow>(lastFlow).next = at;
+  lastFlow = at;
   return true;
 }
 
@@ -175,6 +225,8 @@ function readRoute(): bool {
   const at = take(offsetof<Route>());
   if (at === 0) return false;
   const route = changetype<Route>(at);
+  route.flow = lastFlow;
+  isRouted = true;
   route.path = textAt(0, textBytes);
   route.pathLength = partLength(0);
   route.methods = textAt(1, textBytes);
@@ -217,7 +269,7 @@ function readOutlet(): bool {
   outlet.basicLength = partLength(11);
   outletCount++;
   lastPair = 0;
-  if (lastOutlet === 0) firstOutlet = at;
+  if (lastOutlet === 0) changetype<Flow>(lastFlow).firstOutlet = at;
   else changetype<Outlet>(lastOutlet).next = at;
   lastOutlet = at;
   return true;
@@ -233,7 +285,7 @@ function readPair(): bool {
   pair.value = textAt(1, textBytes);
   pair.valueLength = partLength(1);
   if (kind === 9) {
-    if (lastValue === 0) firstValue = at;
+    if (lastValue === 0) changetype<Flow>(lastFlow).firstValue = at;
     else changetype<Pair>(lastValue).next = at;
     lastValue = at;
   } else {
@@ -243,6 +295,11 @@ function readPair(): bool {
   }
   return true;
 }
+
+export function flowOf(route: Route): Flow { return changetype<Flow>(route.flow); }
+
+/** True where the image has several flows, and each message says which of them it is for. */
+export function hasSeveral(): bool { return changetype<Flow>(firstFlow).next !== 0; }
 
 // ---- after settings were filled in
 

@@ -7,7 +7,7 @@ import {
 } from "../http/head";
 import { isFirst, nextOf, repeats } from "../http/names";
 import { callerAt, callerLength, isSecretHeader } from "./auth";
-import { firstValue, Pair, Route } from "./config";
+import { flowOf, hasSeveral, Pair, Route } from "./config";
 import { headersBytes, idBytes } from "./limits";
 import { eventOf, idOf, Message, setNewId } from "./message";
 import { absent, doorMagic } from "./records";
@@ -293,7 +293,7 @@ function putParameters(b: Bytes): bool {
   return isUsable;
 }
 
-/** Content type and correlation id, and the flow's values, which only the configuration gives. */
+/** Content type and correlation id, the flow's name and its values, which only the configuration gives. */
 function putOthers(b: Bytes, route: Route): void {
   const type = lineOf("content-type");
   if (type >= 0 && valueLength(type) > 0) {
@@ -305,7 +305,12 @@ function putOthers(b: Bytes, route: Route): void {
     member(b, "mayfly-correlation-id");
     putJoined(b, correlation, ", ");
   }
-  for (let at = firstValue; at !== 0; at = changetype<Pair>(at).next) {
+  const flow = flowOf(route);
+  if (hasSeveral()) {
+    member(b, "mayfly-flow");
+    putJson(b, flow.name, flow.nameLength);
+  }
+  for (let at = flow.firstValue; at !== 0; at = changetype<Pair>(at).next) {
     const pair = changetype<Pair>(at);
     putText(b, ",\"mayfly-value-");
     put(b, pair.name, pair.nameLength);

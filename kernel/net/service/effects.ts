@@ -4,7 +4,7 @@
  */
 import { allocate } from "../blocks";
 import { Bytes, clear, drop, equal, isText, put, putByte, putNumber, putText, sequenceAt } from "../bytes";
-import { firstOutlet, logBytes, memoryUnits, cpuMs, mostSends, nameAt, nameLength, Outlet } from "./config";
+import { Flow, Outlet } from "./config";
 import { beginFailure, beginFailureOf, callersFault, flowsFault, gatewaysFault, peersFault, reason, stack } from "./ends";
 import { forReply, putHeaderLines, trouble } from "./headers";
 import {
@@ -13,8 +13,7 @@ import {
 } from "./limits";
 import { beginLine, endLine, putFields } from "./log";
 import { addTimer, complete, endStep, escaped, fail, finish, goOn, interrupted, machineOver, noMemory, removeTimer } from "./machines";
-import { ending, Message, running, timeOf } from "./message";
-import { countLogDropped } from "./metrics";
+import { ending, flowOfMessage, Message, running, timeOf } from "./message";
 import { blameOf, blamedOrigin, blamedStatus } from "./answers";
 import { addSend, startCall } from "./outlets";
 import {
@@ -133,12 +132,13 @@ export function takeEffects(m: Message, result: u32, at: usize, length: u32): bo
 }
 
 function takeLogs(m: Message, at: usize, length: u32): void {
+  const flow = flowOfMessage(m);
   openFrame(at, length, doorMagic);
   while (nextRecord()) {
     if (kind !== log) continue;
     m.logged += partLength(1) + partLength(2);
-    if (m.logged > logBytes) {
-      countLogDropped();
+    if (m.logged > flow.logBytes) {
+      flow.logsDropped++;
       continue;
     }
     const level = <u32>count(0, 3);
@@ -221,9 +221,10 @@ function overLimit(code: string, before: string, most: u64, after: string): bool
 }
 
 /** The sentence for an outlet that mayfly.yaml does not give the flow. */
-export function putUnknownOutlet(b: Bytes, at: usize, length: u32): void {
+export function putUnknownOutlet(b: Bytes, flow: Flow, at: usize, length: u32): void {
+  const firstOutlet = flow.firstOutlet;
   putText(b, "the flow ");
-  put(b, nameAt, nameLength);
+  put(b, flow.name, flow.nameLength);
   putText(b, " has no outlet \"");
   put(b, at, length);
   putText(b, "\" in mayfly.yaml (");
@@ -233,13 +234,13 @@ export function putUnknownOutlet(b: Bytes, at: usize, length: u32): void {
     if (changetype<Outlet>(each).next !== 0) putText(b, ", ");
   }
   putText(b, "): add it under flows.");
-  put(b, nameAt, nameLength);
+  put(b, flow.name, flow.nameLength);
   putText(b, ".to");
 }
 
-/** The outlet with a name, or null. */
-export function outletOf(at: usize, length: u32): Outlet | null {
-  for (let each = firstOutlet; each !== 0; each = changetype<Outlet>(each).next) {
+/** The flow's outlet with a name, or null. */
+export function outletOf(flow: Flow, at: usize, length: u32): Outlet | null {
+  for (let each = flow.firstOutlet; each !== 0; each = changetype<Outlet>(each).next) {
     const outlet = changetype<Outlet>(each);
     if (equal(outlet.name, outlet.nameLength, at, length)) return outlet;
   }
@@ -247,13 +248,14 @@ export function outletOf(at: usize, length: u32): Outlet | null {
 }
 
 function takeSend(m: Message): bool {
-  const outlet = outletOf(partAt(0), partLength(0));
+  const flow = flowOfMessage(m);
+  const outlet = outletOf(flow, partAt(0), partLength(0));
   if (outlet === null) {
     beginFailure(gatewaysFault, 0, "MF_OUTLET_UNKNOWN");
-    putUnknownOutlet(reason, partAt(0), partLength(0));
+    putUnknownOutlet(reason, flow, partAt(0), partLength(0));
     return false;
   }
-  if (m.sends >= mostSends) return overLimit("MF_EFFECT_LIMIT", "sent more than ", mostSends, " messages: split the message before it arrives, or raise limits.sends");
+  if (m.sends >= flow.mostSends) return overLimit("MF_EFFECT_LIMIT", "sent more than ", flow.mostSends, " messages: split the message before it arrives, or raise limits.sends");
   m.sends++;
   m.sendBytes += partLength(4);
   if (m.sendBytes > sendBytesPerMessage) return overLimit("MF_EFFECT_LIMIT", "sent more than ", sendBytesPerMessage, " bytes: split the message before it arrives");
@@ -405,12 +407,12 @@ function broken(m: Message, result: u32, at: usize, length: u32): void {
   if (result === interrupted) {
     beginFailure(gatewaysFault, 0, "MF_CPU_LIMIT");
     putText(reason, "the flow exceeded its CPU limit in one step: look for an endless loop, or raise limits.cpu (");
-    putNumber(reason, cpuMs);
+    putNumber(reason, flowOfMessage(m).cpuMs);
     putText(reason, " ms)");
   } else if (result === escaped || result === noMemory) {
     beginFailure(gatewaysFault, 0, "MF_MEMORY_LIMIT");
     putText(reason, "the flow exceeded its memory limit: process less at a time, or raise limits.memory (");
-    putNumber(reason, memoryUnits >> 4);
+    putNumber(reason, flowOfMessage(m).memoryUnits >> 4);
     putText(reason, " MiB)");
   } else beginLied();
   if (at !== 0 && (result === interrupted || result === escaped)) {

@@ -5,8 +5,8 @@ import { beginAnswer, Connection, endAnswer, putLength, putLineOf } from "../htt
 import { Route } from "./config";
 import { putContentType } from "./headers";
 import { beginLine, endLine, error, putMember, warn } from "./log";
-import { idOf, Message } from "./message";
-import { countDead, countDone, countDuration, countFailure } from "./metrics";
+import { flowOfMessage, idOf, Message } from "./message";
+import { countDuration, countFailure } from "./metrics";
 import { detail, sendProblemOf } from "./problems";
 
 /** Origins of failures. */
@@ -64,8 +64,9 @@ export function tellFailure(m: Message): void {
     if (stack.length > 0) putMember("stack", stack.at, stack.length);
     endLine(level, reason.at, reason.length);
   }
-  countFailure(code.at, code.length);
-  countDead();
+  const flow = flowOfMessage(m);
+  countFailure(flow, code.at, code.length);
+  flow.dead++;
   const at = m.connection;
   m.connection = 0;
   if (at !== 0) {
@@ -78,8 +79,9 @@ export function tellFailure(m: Message): void {
 
 /** Answers with the flow's reply; `m.headers` are header lines, checked before. The block of the reply's frame goes to the connection. */
 export function tellReply(m: Message, block: usize): void {
-  countDone();
-  countDuration(now() - m.receivedUs);
+  const flow = flowOfMessage(m);
+  flow.done++;
+  countDuration(flow, now() - m.receivedUs);
   const at = m.connection;
   m.connection = 0;
   if (at === 0) return drop(linesOf(m, block));

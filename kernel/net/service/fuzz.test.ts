@@ -6,7 +6,7 @@ import { type Effect, encodeEffects, encodeService } from "#abi";
 import { prng } from "#base";
 import { services } from "../../../abi/testing/services.ts";
 import { effectLists } from "../../../abi/testing/arbitraries.ts";
-import { type Peer, plainService, ServiceBench, type StepResult } from "../testing/service.ts";
+import { type Peer, plainFlow, ServiceBench, type StepResult } from "../testing/service.ts";
 
 const seed = Number(process.env["MAYFLY_SEED"] ?? 1);
 
@@ -24,7 +24,7 @@ const outlet = {
   basic: "u:p",
   headers: { "x-a": "b" },
 } as const;
-const route = plainService.routes[0] as (typeof plainService.routes)[number];
+const route = plainFlow.routes[0] as (typeof plainFlow.routes)[number];
 const service = {
   routes: [
     { ...route, bodyLimit: 2000 },

@@ -6,7 +6,7 @@ import { datagram } from "../names";
 import { logLevel, nameAt, nameLength, syslogAt, syslogLength } from "./config";
 import { putCompact } from "./json";
 import { logFieldBytes } from "./limits";
-import { idOf, Message } from "./message";
+import { flowOfMessage, idOf, Message } from "./message";
 import { readAddress, readNumber } from "./settings";
 
 export const debug: u32 = 0, info: u32 = 1, warn: u32 = 2, error: u32 = 3;
@@ -37,9 +37,12 @@ export function beginLine(level: u32, m: Message | null): bool {
   putText(line, level === 0 ? "debug" : level === 1 ? "info" : level === 2 ? "warn" : "error");
   putText(line, "\",\"time\":\"");
   putIsoDate(line, wall());
-  putText(line, "\",\"flow\":");
-  putJson(line, nameAt, nameLength);
-  if (m !== null) putMember("message", idOf(m), m.idLength);
+  putText(line, "\"");
+  if (m === null) putMember("service", nameAt, nameLength);
+  else {
+    putMember("flow", flowOfMessage(m).name, flowOfMessage(m).nameLength);
+    putMember("message", idOf(m), m.idLength);
+  }
   return true;
 }
 

@@ -6,13 +6,14 @@ import { allocate, allocateZeroed, release } from "../blocks";
 import { drop, putText } from "../bytes";
 import { now, random } from "../host";
 import { clearTimer, flowTimer, setTimer, Timer } from "../timers";
-import { concurrency, cpuMs, memoryUnits, Route, timeMs } from "./config";
+import { firstFlow, Flow, Route } from "./config";
 import { seedOffset, timeOffset } from "./deliver";
 import { takeEffects } from "./effects";
 import { beginFailure, gatewaysFault, reason, tellFailure, tellReply } from "./ends";
 import { frameBytes } from "./limits";
-import { closeMessage, ending, eventOf, isSlot, Message, messageAt, queued, running, sending, startTime, timeOf, waiting } from "./message";
-import { countMachine, machines } from "./metrics";
+import {
+  closeMessage, ending, eventOf, flowOfMessage, isSlot, Message, messageAt, queued, running, sending, startTime, timeOf, waiting,
+} from "./message";
 import { cancelCalls, startSends } from "./outlets";
 import { doorMagic } from "./records";
 
@@ -51,37 +52,58 @@ let jobBlock: usize = 0;
 let effects: usize = 0;
 let effectsRoom: u32 = 0;
 
-let firstQueued: usize = 0, lastQueued: usize = 0;
 let firstReady: usize = 0, lastReady: usize = 0;
+/** The flow whose message was started last: the next one has the first turn. */
+let lastStarted: usize = 0;
+/** Messages in the queues of all flows. */
+let waitingForMachines: u32 = 0;
 
-// ---- the queue
+// ---- a queue for each flow
 
 /** The message's event is whole: it waits for a place. */
 export function enqueue(m: Message): void {
+  const flow = flowOfMessage(m);
   m.next = 0;
-  if (lastQueued === 0) firstQueued = changetype<usize>(m);
-  else changetype<Message>(lastQueued).next = changetype<usize>(m);
-  lastQueued = changetype<usize>(m);
+  if (flow.lastQueued === 0) flow.firstQueued = changetype<usize>(m);
+  else changetype<Message>(flow.lastQueued).next = changetype<usize>(m);
+  flow.lastQueued = changetype<usize>(m);
+  waitingForMachines++;
 }
 
-function takeQueued(): Message {
-  const m = changetype<Message>(firstQueued);
-  firstQueued = m.next;
-  if (firstQueued === 0) lastQueued = 0;
+function takeQueued(flow: Flow): Message {
+  const m = changetype<Message>(flow.firstQueued);
+  flow.firstQueued = m.next;
+  if (flow.firstQueued === 0) flow.lastQueued = 0;
+  waitingForMachines--;
   return m;
 }
 
 function leaveQueue(m: Message): void {
+  const flow = flowOfMessage(m);
   let before: usize = 0;
-  for (let at = firstQueued; at !== 0; at = changetype<Message>(at).next) {
+  for (let at = flow.firstQueued; at !== 0; at = changetype<Message>(at).next) {
     if (at === changetype<usize>(m)) {
-      if (before === 0) firstQueued = m.next;
+      if (before === 0) flow.firstQueued = m.next;
       else changetype<Message>(before).next = m.next;
-      if (lastQueued === at) lastQueued = before;
+      if (flow.lastQueued === at) flow.lastQueued = before;
+      waitingForMachines--;
       return;
     }
     before = at;
   }
+}
+
+/** The next flow with a message and a place for it, in turn; null: there is none. */
+function nextFlow(): Flow | null {
+  const first = lastStarted === 0 ? firstFlow : changetype<Flow>(lastStarted).next;
+  let at = first === 0 ? firstFlow : first;
+  const end = at;
+  do {
+    const flow = changetype<Flow>(at);
+    if (flow.firstQueued !== 0 && flow.machines < flow.concurrency) return flow;
+    at = flow.next === 0 ? firstFlow : flow.next;
+  } while (at !== end);
+  return null;
 }
 
 /** The host is to do something for the message. */
@@ -101,8 +123,9 @@ function setJob(kind: u32, m: Message, at: usize, length: u32): usize {
   store<u32>(job, m.slot, 4);
   store<u32>(job, <u32>at, 8);
   store<u32>(job, length, 12);
-  store<u32>(job, memoryUnits, 16);
-  store<u32>(job, cpuMs, 20);
+  const flow = flowOfMessage(m);
+  store<u32>(job, flow.memoryUnits, 16);
+  store<u32>(job, flow.cpuMs, 20);
   if (kind !== jobDrop) underWay = changetype<usize>(m);
   return job;
 }
@@ -116,14 +139,16 @@ export function nextJob(): usize {
     if (firstReady === 0) lastReady = 0;
     m.isReady = false;
     if (m.firstEvent !== 0) return step(m);
-    countMachine(-1);
-    m.hasMachine = false;
+    machineOver(m);
     const at = setJob(jobDrop, m, 0, 0);
     closeMessage(m);
     return at;
   }
-  if (firstQueued === 0 || machines >= concurrency) return 0;
-  return start(takeQueued());
+  if (waitingForMachines === 0) return 0;
+  const flow = nextFlow();
+  if (flow === null) return 0;
+  lastStarted = changetype<usize>(flow);
+  return start(takeQueued(flow));
 }
 
 function start(m: Message): usize {
@@ -131,11 +156,12 @@ function start(m: Message): usize {
   const route = changetype<Route>(m.route);
   m.state = running;
   m.hasMachine = true;
-  countMachine(1);
+  const flow = flowOfMessage(m);
+  flow.machines++;
   startTime(m);
   store<f64>(event.at + timeOffset, m.startedMs);
   random(<u32>(event.at + seedOffset), 32);
-  setTimer(m, now() + <u64>(route.timeoutMs > 0 ? min<u32>(route.timeoutMs, timeMs) : timeMs) * 1000);
+  setTimer(m, now() + <u64>(route.timeoutMs > 0 ? min<u32>(route.timeoutMs, flow.timeMs) : flow.timeMs) * 1000);
   return setJob(jobStart, m, event.at, event.length);
 }
 
@@ -298,7 +324,7 @@ function close(m: Message): void {
 
 /** The host has ended the machine. */
 export function machineOver(m: Message): void {
-  if (m.hasMachine) countMachine(-1);
+  if (m.hasMachine) flowOfMessage(m).machines--;
   m.hasMachine = false;
 }
 

@@ -10,6 +10,7 @@ import { Bytes, bytesSize, clear, drop } from "../bytes";
 import { now, random, wall } from "../host";
 import { take } from "../memory";
 import { clearTimer, messageTimer, Timer } from "../timers";
+import { Flow, Route } from "./config";
 import { idBytes } from "./limits";
 
 export const free: u32 = 0, receiving: u32 = 1, queued: u32 = 2, running: u32 = 3, waiting: u32 = 4, sending: u32 = 5, ending: u32 = 6;
@@ -77,7 +78,7 @@ let most: u32 = 0;
 let firstFree: usize = 0;
 /** Places that were used, from the first on: those beyond are zero. */
 let used: u32 = 0;
-/** Messages that are not over. */
+/** Messages that are not over, of all flows. */
 export let pending: u32 = 0;
 
 function messageSize(): u32 {
@@ -112,6 +113,7 @@ export function messageAt(slot: u32): Message {
 
 export function isSlot(slot: u32): bool { return slot < most; }
 
+export function flowOfMessage(m: Message): Flow { return changetype<Flow>(changetype<Route>(m.route).flow); }
 export function eventOf(m: Message): Bytes { return changetype<Bytes>(m.event); }
 export function idOf(m: Message): usize { return m.event + bytesSize; }
 export function nonceOf(m: Message): usize { return m.event + bytesSize + idBytes; }
@@ -121,6 +123,7 @@ export function openMessage(connection: usize, route: usize): Message | null {
   if (firstFree === 0 && used === most) return null;
   const m = firstFree === 0 ? newPlace() : freePlace();
   pending++;
+  changetype<Flow>(changetype<Route>(route).flow).pending++;
   const slot = m.slot;
   const event = m.event;
   memory.fill(changetype<usize>(m), 0, offsetof<Message>());
@@ -147,6 +150,7 @@ export function closeMessage(m: Message): void {
   m.firstSend = m.lastSend = m.firstFrame = m.firstBlame = 0;
   m.state = free;
   pending--;
+  flowOfMessage(m).pending--;
   m.next = firstFree;
   firstFree = changetype<usize>(m);
 }

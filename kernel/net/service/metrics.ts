@@ -2,24 +2,13 @@
 import { allocateZeroed, allBytes, freeBytes } from "../blocks";
 import { Bytes, equal, putByte, putDecimal, putNumber, putText } from "../bytes";
 import { openConnections, refusedConnections } from "../http/mod";
-import { firstOutlet, nameAt, nameLength, Outlet } from "./config";
+import { take } from "../memory";
+import { firstFlow, Flow, Outlet } from "./config";
 import { failureCodes } from "./limits";
-import { pending } from "./message";
-
-export let received: u32 = 0, done: u32 = 0, dead: u32 = 0, cancelled: u32 = 0, logsDropped: u32 = 0, machines: u32 = 0;
-
-export function countReceived(): void { received++; }
-export function countDone(): void { done++; }
-export function countDead(): void { dead++; }
-export function countCancelled(): void { cancelled++; }
-export function countLogDropped(): void { logsDropped++; }
-/** Machines that run or wait. */
-export function countMachine(change: i32): void { machines += change; }
 
 // ---- by code
 
 /** next u32 │ count u32 │ length u32 │ bytes */
-let failures: usize = 0, refusals: usize = 0;
 let codes: u32 = 0;
 
 function counted(list: usize, at: usize, length: u32): usize {
@@ -40,8 +29,8 @@ function counted(list: usize, at: usize, length: u32): usize {
   return row;
 }
 
-export function countFailure(at: usize, length: u32): void { failures = counted(failures, at, length); }
-export function countRefusal(at: usize, length: u32): void { refusals = counted(refusals, at, length); }
+export function countFailure(flow: Flow, at: usize, length: u32): void { flow.failures = counted(flow.failures, at, length); }
+export function countRefusal(flow: Flow, at: usize, length: u32): void { flow.refusals = counted(flow.refusals, at, length); }
 
 // ---- durations
 
@@ -51,18 +40,25 @@ export function countRefusal(at: usize, length: u32): void { refusals = counted(
   250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000, 30000000,
 ]);
 const buckets: u32 = 16;
-// @ts-ignore: decorator
-@lazy const counts: usize = memory.data(64, 16);
-let durations: u32 = 0;
-let sumUs: u64 = 0;
+
+/** Room for every flow's buckets; false where there is no memory. */
+export function startMetrics(): bool {
+  for (let at = firstFlow; at !== 0; at = changetype<Flow>(at).next) {
+    const room = take(buckets << 2);
+    if (room === 0) return false;
+    memory.fill(room, 0, buckets << 2);
+    changetype<Flow>(at).buckets = room;
+  }
+  return true;
+}
 
 /** From a message's head to its answer. */
-export function countDuration(us: u64): void {
-  durations++;
-  sumUs += us;
+export function countDuration(flow: Flow, us: u64): void {
+  flow.durations++;
+  flow.sumUs += us;
   for (let bucket: u32 = 0; bucket < buckets; bucket++) {
     if (us > <u64>load<u32>(bounds + (<usize>bucket << 2))) continue;
-    const at = counts + (<usize>bucket << 2);
+    const at = flow.buckets + (<usize>bucket << 2);
     store<u32>(at, load<u32>(at) + 1);
     return;
   }
@@ -97,11 +93,11 @@ function putLabel(b: Bytes, name: string, at: usize, length: u32): void {
   putByte(b, 34);
 }
 
-function flow(b: Bytes, name: string, suffix: string): void {
+function flowLabel(b: Bytes, flow: Flow, name: string, suffix: string): void {
   putText(b, name);
   putText(b, suffix);
   putByte(b, 123);
-  putLabel(b, "flow", nameAt, nameLength);
+  putLabel(b, "flow", flow.name, flow.nameLength);
 }
 
 function value(b: Bytes, number: u64): void {
@@ -110,10 +106,13 @@ function value(b: Bytes, number: u64): void {
   putByte(b, 10);
 }
 
-function one(b: Bytes, name: string, help: string, type: string, number: u64): void {
+/** A row for each flow, of the counter at that offset of `Flow`. */
+function rows(b: Bytes, name: string, help: string, type: string, offset: usize): void {
   head(b, name, help, type);
-  flow(b, name, "");
-  value(b, number);
+  for (let at = firstFlow; at !== 0; at = changetype<Flow>(at).next) {
+    flowLabel(b, changetype<Flow>(at), name, "");
+    value(b, load<u32>(at + offset));
+  }
 }
 
 /** Of the whole, without labels. */
@@ -125,67 +124,72 @@ function bare(b: Bytes, name: string, help: string, type: string, number: u64): 
   putByte(b, 10);
 }
 
-function byCode(b: Bytes, name: string, help: string, list: usize): void {
+/** The same of the list at that offset: a row for each code in it. */
+function byCode(b: Bytes, name: string, help: string, offset: usize): void {
   head(b, name, help, "counter");
-  for (let each = list; each !== 0; each = <usize>load<u32>(each)) {
-    flow(b, name, "");
-    putByte(b, 44);
-    putLabel(b, "code", each + 12, load<u32>(each, 8));
-    value(b, load<u32>(each, 4));
-  }
+  for (let at = firstFlow; at !== 0; at = changetype<Flow>(at).next)
+    for (let code = load<usize>(at + offset); code !== 0; code = <usize>load<u32>(code)) {
+      flowLabel(b, changetype<Flow>(at), name, "");
+      putByte(b, 44);
+      putLabel(b, "code", code + 12, load<u32>(code, 8));
+      value(b, load<u32>(code, 4));
+    }
 }
 
-function outlets(b: Bytes, name: string, help: string, type: string, field: u32): void {
+/** The same of each outlet, of the counter at that offset of `Outlet`. */
+function outlets(b: Bytes, name: string, help: string, type: string, offset: usize): void {
   head(b, name, help, type);
-  for (let at = firstOutlet; at !== 0; at = changetype<Outlet>(at).next) {
-    const outlet = changetype<Outlet>(at);
-    flow(b, name, "");
-    putByte(b, 44);
-    putLabel(b, "outlet", outlet.name, outlet.nameLength);
-    value(b, field === 0 ? outlet.sent : field === 1 ? outlet.requests : field === 2 ? outlet.retries : field === 3 ? outlet.dead : outlet.pending);
-  }
+  for (let flow = firstFlow; flow !== 0; flow = changetype<Flow>(flow).next)
+    for (let at = changetype<Flow>(flow).firstOutlet; at !== 0; at = changetype<Outlet>(at).next) {
+      const outlet = changetype<Outlet>(at);
+      flowLabel(b, changetype<Flow>(flow), name, "");
+      putByte(b, 44);
+      putLabel(b, "outlet", outlet.name, outlet.nameLength);
+      value(b, load<u32>(at + offset));
+    }
 }
 
-function histogram(b: Bytes): void {
-  const name = "mayfly_flow_duration_seconds";
-  head(b, name, "From accept to done", "histogram");
+const durationName = "mayfly_flow_duration_seconds";
+
+function histogram(b: Bytes, flow: Flow): void {
   let sum: u32 = 0;
   for (let bucket: u32 = 0; bucket <= buckets; bucket++) {
-    flow(b, name, "_bucket");
+    flowLabel(b, flow, durationName, "_bucket");
     putText(b, ",le=\"");
     if (bucket === buckets) putText(b, "+Inf");
     else {
-      sum += load<u32>(counts + (<usize>bucket << 2));
+      sum += load<u32>(flow.buckets + (<usize>bucket << 2));
       putDecimal(b, <u64>load<u32>(bounds + (<usize>bucket << 2)) * 1000);
     }
     putByte(b, 34);
-    value(b, bucket === buckets ? durations : sum);
+    value(b, bucket === buckets ? flow.durations : sum);
   }
-  flow(b, name, "_sum");
+  flowLabel(b, flow, durationName, "_sum");
   putText(b, "} ");
-  putDecimal(b, sumUs * 1000);
+  putDecimal(b, flow.sumUs * 1000);
   putByte(b, 10);
-  flow(b, name, "_count");
-  value(b, durations);
+  flowLabel(b, flow, durationName, "_count");
+  value(b, flow.durations);
 }
 
 /** Puts all of it. */
 export function putMetrics(b: Bytes): void {
-  one(b, "mayfly_source_received_total", "Messages received from sources", "counter", received);
-  byCode(b, "mayfly_source_refused_total", "Messages refused, by code", refusals);
-  one(b, "mayfly_flow_done_total", "Messages completed", "counter", done);
-  one(b, "mayfly_flow_dead_total", "Messages that failed for good", "counter", dead);
-  one(b, "mayfly_flow_cancelled_total", "Messages whose caller left", "counter", cancelled);
-  one(b, "mayfly_flow_log_lines_dropped_total", "Log lines over limits.log", "counter", logsDropped);
-  byCode(b, "mayfly_flow_failures_total", "Failed attempts, by code", failures);
-  histogram(b);
-  one(b, "mayfly_flow_pending", "Messages queued, running or waiting for a retry", "gauge", pending);
-  one(b, "mayfly_flow_running", "Machines running or waiting", "gauge", machines);
-  outlets(b, "mayfly_outlet_sent_total", "Sends accepted by the peer", "counter", 0);
-  outlets(b, "mayfly_outlet_requests_total", "Requests made", "counter", 1);
-  outlets(b, "mayfly_outlet_retries_total", "Attempts after the first", "counter", 2);
-  outlets(b, "mayfly_outlet_dead_total", "Sends that failed for good", "counter", 3);
-  outlets(b, "mayfly_outlet_pending", "Sends not yet accepted by the peer", "gauge", 4);
+  rows(b, "mayfly_source_received_total", "Messages received from sources", "counter", offsetof<Flow>("received"));
+  byCode(b, "mayfly_source_refused_total", "Messages refused, by code", offsetof<Flow>("refusals"));
+  rows(b, "mayfly_flow_done_total", "Messages completed", "counter", offsetof<Flow>("done"));
+  rows(b, "mayfly_flow_dead_total", "Messages that failed for good", "counter", offsetof<Flow>("dead"));
+  rows(b, "mayfly_flow_cancelled_total", "Messages whose caller left", "counter", offsetof<Flow>("cancelled"));
+  rows(b, "mayfly_flow_log_lines_dropped_total", "Log lines over limits.log", "counter", offsetof<Flow>("logsDropped"));
+  byCode(b, "mayfly_flow_failures_total", "Failed attempts, by code", offsetof<Flow>("failures"));
+  head(b, durationName, "From accept to done", "histogram");
+  for (let at = firstFlow; at !== 0; at = changetype<Flow>(at).next) histogram(b, changetype<Flow>(at));
+  rows(b, "mayfly_flow_pending", "Messages queued, running or waiting for a retry", "gauge", offsetof<Flow>("pending"));
+  rows(b, "mayfly_flow_running", "Machines running or waiting", "gauge", offsetof<Flow>("machines"));
+  outlets(b, "mayfly_outlet_sent_total", "Sends accepted by the peer", "counter", offsetof<Outlet>("sent"));
+  outlets(b, "mayfly_outlet_requests_total", "Requests made", "counter", offsetof<Outlet>("requests"));
+  outlets(b, "mayfly_outlet_retries_total", "Attempts after the first", "counter", offsetof<Outlet>("retries"));
+  outlets(b, "mayfly_outlet_dead_total", "Sends that failed for good", "counter", offsetof<Outlet>("dead"));
+  outlets(b, "mayfly_outlet_pending", "Sends not yet accepted by the peer", "gauge", offsetof<Outlet>("pending"));
   bare(b, "mayfly_http_connections_refused_total", "Connections refused over a limit", "counter", refusedConnections);
   bare(b, "mayfly_http_connections_open", "Connections of callers", "gauge", openConnections);
   bare(b, "mayfly_memory_budget_bytes", "The memory budget", "gauge", allBytes());

@@ -17,6 +17,7 @@ import {
 import { info, said, sayLine, startLog } from "./log";
 import { FlowTimer, messageDue, timerDue } from "./machines";
 import { Message, pending, startMessages } from "./message";
+import { startMetrics } from "./metrics";
 import { exchangeDue, Pause, pauseDue, startExchanges } from "./exchanges";
 import { checkRoutes } from "./routes";
 import { complain, complainOfStart, fillIn, readSettings } from "./settings";
@@ -78,7 +79,7 @@ export function startService(streamNumbers: u32): bool {
   const messages = max<u32>(min<u32>(bytes / bytesPerMessage, mostMessages), leastConnections);
   const flowTimers = messages + openTimers + callsUnderWay, otherTimers = connections + messages + callsUnderWay + 1;
   if (
-    startConnections(min<u32>(connections, streamNumbers), streamNumbers) && startMessages(messages) && startTimers(flowTimers, otherTimers) &&
+    startMetrics() && startConnections(min<u32>(connections, streamNumbers), streamNumbers) && startMessages(messages) && startTimers(flowTimers, otherTimers) &&
     startBlocks(remaining() - 64)
   ) {
     startAdmission();

@@ -11,7 +11,7 @@ import { outletOf, putUnknownOutlet } from "./effects";
 import { beginFailure, flowsFault, gatewaysFault, peersFault, reason } from "./ends";
 import { begin, Exchange, freeExchange, newExchange } from "./exchanges";
 import { trouble } from "./headers";
-import { Message } from "./message";
+import { flowOfMessage, Message } from "./message";
 import { count, partAt, partLength } from "./records";
 import { headersRefused, methodRefused, noMemory, pathRefused, putRequest, requestMade, Wanted } from "./requests";
 
@@ -69,10 +69,10 @@ export function startCall(m: Message): bool {
     putFailure(gatewaysFault, "MF_STANDALONE_STATE", "a service without a journal keeps no state: ask a database by an outlet, or run the flow with `mayfly serve`");
     return resolveFailure(m, number);
   }
-  const outlet = outletOf(partAt(2), partLength(2));
+  const outlet = outletOf(flowOfMessage(m), partAt(2), partLength(2));
   if (outlet === null) {
     putFailure(flowsFault, "MF_OUTLET_UNKNOWN", "");
-    putUnknownOutlet(reason, partAt(2), partLength(2));
+    putUnknownOutlet(reason, flowOfMessage(m), partAt(2), partLength(2));
     return resolveFailure(m, number);
   }
   const result = makeHead(m, outlet, 4, true, number);

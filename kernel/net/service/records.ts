@@ -12,7 +12,7 @@ export let frameBroken: bool = false;
 export let valid: bool = true;
 
 export const doorMagic: u32 = 0x0259464d; // "MFY", version 2
-export const serviceMagic: u32 = 0x0153464d; // "MFS", version 1
+export const serviceMagic: u32 = 0x0253464d; // "MFS", version 2
 export const absent: u32 = 0xffffffff;
 const mostParts: u32 = 16;
 

@@ -1,8 +1,8 @@
 /** Requests to outlets as bytes: their path below the outlet's, their head. Machines may be compromised, and never leave the outlet's url. */
 import { Bytes, clear, drop, equal, equalIgnoringCase, lower, put, putByte, putNumber, putText } from "../bytes";
-import { nameAt as flowAt, nameLength as flowLength, Outlet, Pair } from "./config";
+import { Outlet, Pair } from "./config";
 import { askedPath, forOutlet, hasContentType, hasKey, putContentType, putHeaderLines } from "./headers";
-import { idOf, Message, nonceAt, nonceLength } from "./message";
+import { flowOfMessage, idOf, Message, nonceAt, nonceLength } from "./message";
 
 // @ts-ignore: decorator
 @lazy const target: Bytes = changetype<Bytes>(memory.data(16, 8));
@@ -139,7 +139,7 @@ function putPair(out: Bytes, pair: Pair): void {
 /** The same for every attempt at this send or call, and for no other message: flow/id/random/number. */
 function putKey(out: Bytes, m: Message, wanted: Wanted): void {
   putText(out, "idempotency-key: ");
-  put(out, flowAt, flowLength);
+  put(out, flowOfMessage(m).name, flowOfMessage(m).nameLength);
   putByte(out, 47);
   put(out, idOf(m), m.idLength);
   putByte(out, 47);

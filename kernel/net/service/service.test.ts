@@ -1,10 +1,10 @@
 /** The small gateway by itself: requests in, events out, effects in, answers out. */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { test } from "node:test";
-import type { Effect, Event } from "#abi";
-import { bodyOf, jobEnd, type Peer, plainService, ServiceBench, statusOf } from "../testing/service.ts";
+import type { Effect, Event, ServiceFlow } from "#abi";
+import { bodyOf, jobEnd, type Peer, plainFlow, ServiceBench, statusOf } from "../testing/service.ts";
 
-const route = plainService.routes[0] as (typeof plainService.routes)[number];
+const route = plainFlow.routes[0] as (typeof plainFlow.routes)[number];
 const post = (body = "", headers = ""): string => `POST / HTTP/1.1\r\nHost: x\r\n${headers}Content-Length: ${body.length}\r\n\r\n${body}`;
 const reply = (body: string, status = 200): Effect => ({
   kind: "done",
@@ -251,6 +251,84 @@ test("beyond its concurrency messages queue, and beyond its queue they are refus
   );
 });
 
+const flowNamed = (name: string, change: Partial<ServiceFlow> = {}): ServiceFlow => ({
+  ...{ ...plainFlow, name, routes: [{ ...route, path: `/${name}` }] },
+  ...change,
+});
+const postTo = (path: string, body = ""): string => `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+
+test("several flows in one image: each message says which is its own, with that flow's values, outlets, limits and counters", async () => {
+  const starts: object[] = [];
+  const bench = await ServiceBench.create({
+    service: {
+      flows: [
+        flowNamed("orders", { values: { region: "${REGION}" }, outlets: [outlet] }),
+        flowNamed("stock", { limits: { ...plainFlow.limits, sends: 1, memoryBytes: 16 * 2 ** 20, cpuMs: 7 } }),
+      ],
+    },
+    config: { settings: { REGION: "eu" } },
+    names,
+    run: (event) => {
+      if (event.kind !== "deliver") return [reply("?")];
+      const { "mayfly-flow": flow, "mayfly-value-region": region } = JSON.parse(event.headersJson) as Record<string, string>;
+      starts.push({ flow, region });
+      return event.body.length > 0 ? [send("one")] : [reply(flow ?? "")];
+    },
+  });
+  equal(bodyOf(bench.ask(postTo("/orders"))), "orders");
+  equal(bodyOf(bench.ask(postTo("/stock").replace("Host", "mayfly-flow: orders\r\nHost"))), "stock");
+  deepEqual(starts, [
+    { flow: "orders", region: "eu" },
+    { flow: "stock", region: undefined },
+  ]);
+  match(bench.ask(postTo("/stock", "x")), /MF_OUTLET_UNKNOWN/);
+  match(bench.host.console, /the flow stock has no outlet .* \(it has none\): add it under flows\.stock\.to/);
+  bench.run = () => ({ end: jobEnd.interrupted });
+  match(bench.ask(postTo("/stock")), /limits\.cpu \(7 ms\)/);
+  const metrics = bench.ask("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+  for (const line of [
+    'mayfly_source_received_total{flow="orders"} 1',
+    'mayfly_source_received_total{flow="stock"} 3',
+    'mayfly_flow_done_total{flow="stock"} 1',
+    'mayfly_flow_failures_total{flow="stock",code="MF_OUTLET_UNKNOWN"} 1',
+    'mayfly_flow_duration_seconds_count{flow="orders"} 1',
+    'mayfly_flow_duration_seconds_count{flow="stock"} 1',
+    'mayfly_outlet_sent_total{flow="orders",outlet="erp"} 0',
+    'mayfly_flow_pending{flow="stock"} 0',
+  ])
+    ok(metrics.includes(`${line}\n`), line);
+});
+
+test("a flow whose places are taken holds up no other, and flows begin in turn", async () => {
+  const begun: string[] = [];
+  const bench = await ServiceBench.create({
+    service: { flows: [flowNamed("a", { concurrency: 1, queue: 3 }), flowNamed("b"), flowNamed("c", { concurrency: 1 })] },
+    run: undefined,
+  });
+  const ask = (path: string): Peer => {
+    const peer = opened(bench);
+    bench.send(peer, postTo(path));
+    return peer;
+  };
+  const asked = ["/a", "/a", "/a", "/a", "/b", "/b", "/c"].map(ask);
+  equal(codeOf(asked[3]?.text ?? ""), "MF_FLOW_BUSY", "its own queue is full");
+  const waiting: number[] = [];
+  const begin = (): void => {
+    for (let job = bench.takeJob(); job !== undefined; job = bench.takeJob()) {
+      ok(job.event.kind === "deliver");
+      begun.push((JSON.parse(job.event.headersJson) as Record<string, string>)["mayfly-flow"] ?? "");
+      waiting.push(job.slot);
+      bench.finishJob(job.slot, [{ kind: "timer", timer: 0, dueMs: job.event.timeMs + 10 }]);
+    }
+  };
+  begin();
+  deepEqual(begun.splice(0), ["a", "b", "c", "b"]);
+  bench.run = () => [reply("done")];
+  bench.pass(11);
+  bench.work();
+  deepEqual(asked.map(({ text }) => bodyOf(text)).filter((body) => body === "done").length, 6);
+});
+
 test("the power button: what is under way is finished, new requests are refused, idle connections closed, then it is off", async () => {
   const bench = await ServiceBench.create({
     run: (event) => (event.kind === "deliver" ? [{ kind: "timer", timer: 0, dueMs: event.timeMs + 50 }] : [reply("done")]),
@@ -331,7 +409,7 @@ test("senders that take their time are told 408, and readers that do are cut", a
 test("the log is bounded a message, and JSON of one line whatever a flow writes", async () => {
   const line = (text: string, fieldsJson?: string): Effect => ({ kind: "log", level: "info", text, fieldsJson });
   const bench = await ServiceBench.create({
-    service: { limits: { ...plainService.limits, logBytes: 200 } },
+    service: { limits: { ...plainFlow.limits, logBytes: 200 } },
     run: () => [
       line("a\nb\u009b", '{ "x" : [1, "\\n"] }'),
       line("raw", "{nonsense\n}"),

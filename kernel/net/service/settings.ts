@@ -8,7 +8,7 @@ import { Bytes, equal, isText, put, putByte, putText } from "../bytes";
 import { print } from "../host";
 import { take } from "../memory";
 import {
-  firstOutlet, firstRoute, firstValue, firstWay, Outlet, Pair, Route, setSyslog, syslogAt, syslogLength, Way,
+  firstFlow, firstRoute, firstWay, Flow, Outlet, Pair, Route, setSyslog, syslogAt, syslogLength, Way,
 } from "./config";
 import { accept, atEnd, openJson, peek, readString, skipValue } from "./json";
 import { settings as mostSettings, textBytes } from "./limits";
@@ -269,7 +269,9 @@ export function fillIn(): bool {
     route.path = filledAt;
     route.pathLength = filledLength;
   }
-  return fillPairs(firstValue) && fillOutlets();
+  for (let at = firstFlow; at !== 0; at = changetype<Flow>(at).next)
+    if (!fillPairs(changetype<Flow>(at).firstValue) || !fillOutlets(changetype<Flow>(at).firstOutlet)) return false;
+  return true;
 }
 
 function fillPairs(from: usize): bool {
@@ -282,8 +284,8 @@ function fillPairs(from: usize): bool {
   return true;
 }
 
-function fillOutlets(): bool {
-  for (let at = firstOutlet; at !== 0; at = changetype<Outlet>(at).next) {
+function fillOutlets(from: usize): bool {
+  for (let at = from; at !== 0; at = changetype<Outlet>(at).next) {
     const outlet = changetype<Outlet>(at);
     if (!fillPairs(outlet.headers) || !fill(outlet.host, outlet.hostLength)) return false;
     outlet.host = filledAt;

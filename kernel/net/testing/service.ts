@@ -1,6 +1,7 @@
 /** A service in V8 under virtual time: streams are carried by whoever tests, jobs are run by a function. */
-import { decodeEvent, type Effect, encodeEffects, encodeService, type Event, type Service } from "#abi";
+import { decodeEvent, type Effect, encodeEffects, encodeService, type Event, type Service, type ServiceFlow } from "#abi";
 import { assert } from "#base";
+import { changed, type ServiceChange } from "../../../abi/testing/changed.ts";
 import { NetHost, type NetExports } from "./host.ts";
 import { netModuleOf } from "./module.ts";
 
@@ -41,25 +42,30 @@ export interface Job {
   readonly frame: Uint8Array;
 }
 
-/** The defaults of a service with one route, `POST /`. */
-export const plainService: Service = {
+/** One route, `POST /`, and no outlet. */
+export const plainFlow: ServiceFlow = {
   name: "orders",
-  version: "1",
-  imageSha256: "0".repeat(64),
-  drainMs: 10_000,
   concurrency: 256,
   queue: 1024,
-  logLevel: "info",
   limits: { memoryBytes: 64 * 2 ** 20, cpuMs: 500, timeMs: 30_000, sends: 10_000, logBytes: 256 * 1024 },
-  port: 80,
-  healthPort: 0,
-  syslog: undefined,
-  auth: [],
   routes: [
     { path: "/", methods: ["POST"], timeoutMs: 0, bodyLimit: 8 * 2 ** 20, auth: undefined, idHeader: "idempotency-key", fullErrors: false },
   ],
   outlets: [],
   values: {},
+};
+
+export const plainService: Service = {
+  name: "orders",
+  version: "1",
+  imageSha256: "0".repeat(64),
+  drainMs: 10_000,
+  logLevel: "info",
+  port: 80,
+  healthPort: 0,
+  syslog: undefined,
+  auth: [],
+  flows: [plainFlow],
 };
 
 /** One end of a stream, on the side of the peer. */
@@ -81,7 +87,7 @@ export interface Peer {
 }
 
 export interface BenchOptions {
-  readonly service?: Partial<Service>;
+  readonly service?: ServiceChange;
   readonly config?: unknown;
   /** `undefined` given: whoever tests takes the jobs. Default: machines that reply nothing. */
   readonly run?: RunStep | undefined;
@@ -142,7 +148,7 @@ export class ServiceBench {
         this.datagrams.push(Buffer.from(this.#memory(at, length)).toString()),
     };
     this.host = new NetHost<ServiceExports>(module, { onFrame: () => {}, memoryBytes, imports: { carrier } });
-    this.configure(0, encodeService({ ...plainService, ...service }));
+    this.configure(0, encodeService(changed(plainService, service)));
     if (config !== undefined) this.configure(1, Buffer.from(JSON.stringify(config)));
     if (started) this.host.exports.start();
   }
