@@ -113,6 +113,10 @@ export class FunctionHost implements FlowHost {
     this.#forget(flow);
   }
 
+  keptBy(tenant: string): ReturnType<FlowHost["keptBy"]> {
+    return this.#ports.shared.journal.keptBy(tenant);
+  }
+
   asleepIn(): Iterable<string> {
     return this.#ports.asleepIn();
   }

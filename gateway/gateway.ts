@@ -371,6 +371,7 @@ class TheGateway implements Gateway, Administered {
       history: this.#ports.history,
       unexpected: this.#unexpected.problem,
       flows: [...this.#flows.values()],
+      fullTenants: this.#functions?.fullTenants ?? [],
       loads: this.#ports.clusterDesk?.loads(),
     });
   }
@@ -519,6 +520,7 @@ class TheGateway implements Gateway, Administered {
       base: this.#config.base,
       logger,
     });
+    this.#ports.history?.boundBy(this.#functions.history);
     this.#listeners.gate = (path) => this.#functions?.admit(path);
   }
 

@@ -18,11 +18,14 @@ export interface ReadinessParts {
   /** An error nobody expected, for a while. */
   readonly unexpected: object | undefined;
   readonly flows: readonly ServedFlow[];
+  /** Tenants that may keep no more, each with the reason. */
+  readonly fullTenants: readonly (readonly [tenant: string, reason: string])[];
   /** Of a node of a cluster: the partitions that it owns. */
   readonly loads: readonly PartitionLoad[] | undefined;
 }
 
-export function readinessOf({ state, clock, persistence, journal, memory, history, unexpected, flows, loads }: ReadinessParts): Readiness {
+export function readinessOf(parts: ReadinessParts): Readiness {
+  const { state, clock, persistence, journal, memory, history, unexpected, flows, fullTenants, loads } = parts;
   const problems: object[] = state === "running" ? [] : [{ gateway: state }];
   const troubled = persistence.troubled ?? journal.trouble?.message;
   if (troubled !== undefined) problems.push({ journal: troubled });
@@ -37,7 +40,8 @@ export function readinessOf({ state, clock, persistence, journal, memory, histor
     ...[...switches.outlets].map((outlet) => `flows.${name}.to.${outlet}`),
   ]);
   const trouble = history?.trouble;
-  const remarks = [...(trouble === undefined ? [] : [{ history: trouble }]), ...flows.flatMap(stuckSleepers)];
+  const full = fullTenants.map(([tenant, reason]) => ({ [`tenant ${tenant}`]: reason }));
+  const remarks = [...(trouble === undefined ? [] : [{ history: trouble }]), ...full, ...flows.flatMap(stuckSleepers)];
   const partitions = loads?.map(({ partition }) => partition).sort((a, b) => a - b);
   return { ready: problems.length === 0, problems, remarks, paused, ...(partitions === undefined ? {} : { partitions }) };
 }

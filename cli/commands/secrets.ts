@@ -18,7 +18,22 @@ interface TenantUsage {
   readonly dead: number;
   readonly cpuMs: number;
   readonly functions: number;
-  readonly quotas: { readonly functions: number; readonly cpuMs: number | null };
+  readonly quotas: { readonly functions: number; readonly cpuMs: number | null; readonly kept: Kept | null };
+  /** Bytes. */
+  readonly kept: Kept | null;
+  /** Why no message is taken. */
+  readonly full: string | null;
+}
+
+type Kept = Readonly<Record<"state" | "messages" | "deadLetters" | "history" | "images", number>>;
+
+/** Of what the tenant keeps, whatever is nearest to its bound: `state 93 %`. */
+function keptMost(kept: Kept | null, bounds: Kept | null): string {
+  if (kept === null || bounds === null) return "";
+  const names = Object.keys(bounds) as (keyof Kept)[];
+  const share = (name: keyof Kept): number => kept[name] / Math.max(bounds[name], 1);
+  const most = names.reduce((a, b) => (share(b) > share(a) ? b : a));
+  return `${most} ${Math.round(share(most) * 100)} %`;
 }
 
 /** From --value NAME of a variable, or standard input: a value on the command line would stand in the shell's history. */
@@ -68,7 +83,7 @@ async function newKey({ terminal }: Cli, flags: { readonly json?: boolean }): Pr
 async function usage(cli: Cli, flags: FunctionFlags): Promise<number> {
   const client = await FunctionsClient.open(flags, cli.terminal.env);
   const { tenants } = await client.ask<{ readonly tenants: readonly TenantUsage[] }>("GET", "usage");
-  const rows = tenants.map(({ tenant, day, received, done, dead, cpuMs, functions, quotas }) => [
+  const rows = tenants.map(({ tenant, day, received, done, dead, cpuMs, functions, quotas, kept }) => [
     tenant ?? "",
     day,
     `${functions} of ${quotas.functions}`,
@@ -76,8 +91,10 @@ async function usage(cli: Cli, flags: FunctionFlags): Promise<number> {
     String(done),
     String(dead),
     `${(cpuMs / 1000).toFixed(3)} s${quotas.cpuMs === null ? "" : ` of ${quotas.cpuMs / 1000} s`}`,
+    keptMost(kept, quotas.kept),
   ]);
-  const head = ["TENANT", "DAY", "FUNCTIONS", "RECEIVED", "DONE", "DEAD", "CPU"];
+  const head = ["TENANT", "DAY", "FUNCTIONS", "RECEIVED", "DONE", "DEAD", "CPU", "KEEPS MOST"];
+  for (const { tenant, full } of flags.json === true ? [] : tenants) if (full !== null) cli.terminal.err(`${tenant ?? ""}: ${full}\n`);
   cli.terminal.out(flags.json === true ? `${JSON.stringify({ tenants }, undefined, 2)}\n` : table([head, ...rows], [3, 4, 5, 6]));
   return exitCodes.ok;
 }

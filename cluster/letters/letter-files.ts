@@ -92,6 +92,7 @@ export function letterFiles(store: SubjectStore): DeadLetterFs {
       return [...new Set(names)];
     },
     readFile: (path) => getFile(store, path),
+    stat: async (path) => ({ size: (await getFile(store, path)).length }),
     rm: async (path) => {
       if (unnamed.delete(path)) return;
       const tokens = tokensOf(path);

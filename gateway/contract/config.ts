@@ -84,6 +84,8 @@ export interface FlowConfig {
   readonly hosts: readonly string[];
   /** Networks that `fetch` and outlets may reach besides the public internet; undefined: whatever the hosts' addresses are. Fixed while the flow is served. */
   readonly networks?: readonly string[] | undefined;
+  /** Undefined: no bound but the disk. */
+  readonly keeps?: KeepsConfig | undefined;
   /** The `values` of every machine of the flow, which nobody else sees: by names `mayfly-value-…` among the headers of its event. */
   readonly values: Readonly<Record<string, string>>;
   readonly retry: FlowRetryConfig;
@@ -111,6 +113,16 @@ export interface FlowConfig {
   readonly sleep: SleepConfig;
   /** Signals by name, and where they come from. */
   readonly signals: Readonly<Record<string, SignalConfig>>;
+}
+
+/** Bytes that all flows of one owner may keep together. */
+export interface KeepsConfig {
+  /** The flows' names begin with it and `--`. */
+  readonly owner: string;
+  readonly state: number;
+  /** Of messages, sleepers, sends and signals that wait. */
+  readonly messages: number;
+  readonly deadLetters: number;
 }
 
 export interface SleepConfig {

@@ -105,7 +105,8 @@ export class Settlement {
     const kept = message.dedup === undefined ? undefined : reply;
     const { consumed } = attempt;
     const next = result.kind === "done" && result.next !== undefined ? this.#continued(work, result.next) : undefined;
-    const completion = { nowMs: clock.now(), sends, state, reply: kept, sleeper, consumed, next };
+    const bounds = this.#ports.flow().config.keeps;
+    const completion = { nowMs: clock.now(), sends, state, reply: kept, sleeper, consumed, next, bounds };
     const completed = await persistence.keepTrying(() => journal.complete(lease, completion));
     attempt.releaseSends();
     if (completed?.status === "committed") attempt.signalsConsumed();
@@ -120,7 +121,7 @@ export class Settlement {
       case "conflict":
         return this.#conflict(attempt);
       case "refused":
-        return this.fail(work, failureOf(completed.code, completed.message, false), attempt);
+        return this.fail(work, failureOf(completed.code, completed.message, false, completed.code === "MF_TENANT_FULL" ? 507 : 0), attempt);
       case "stale":
         logger.error({ message: message.id }, "a completion arrived too late: another attempt owns the message");
         return { kind: "late" };

@@ -1,11 +1,14 @@
 /** The records of functions, and what follows from them: functions of a tenant, images that are needed, functions that are always served. */
 import { CodedError } from "#base";
+import { functionLimits } from "./limits.ts";
 import type { RecordLog } from "./record-log.ts";
 import { type FunctionName, type FunctionRecord, imagesOf, keyOf, nameOfKey, shownName } from "./records.ts";
 
 export class Deployed {
   readonly #records: RecordLog;
   readonly #counts = new Map<string, number>();
+  /** Characters of the records of a tenant. */
+  readonly #settings = new Map<string, number>();
   readonly #residents = new Set<string>();
   /** Uses of an image by a tenant's functions, `TENANT/SHA256`, and by all, `SHA256`. */
   readonly #uses = new Map<string, number>();
@@ -15,6 +18,7 @@ export class Deployed {
     for (const key of records.keys("f ")) {
       const name = nameOfKey(key);
       this.#index(name, undefined, this.record(name));
+      this.#settings.set(name.tenant, (this.#settings.get(name.tenant) ?? 0) + (records.get(key)?.length ?? 0));
     }
   }
 
@@ -55,6 +59,11 @@ export class Deployed {
     return this.#uses.has(`${tenant}/${sha256}`);
   }
 
+  /** Images that functions of the tenant name. */
+  *imagesOf(tenant: string): Generator<string> {
+    for (const key of this.#uses.keys()) if (key.startsWith(`${tenant}/`)) yield key.slice(tenant.length + 1);
+  }
+
   /** True where any function names the image. */
   needs(sha256: string): boolean {
     return this.#uses.has(sha256);
@@ -63,8 +72,17 @@ export class Deployed {
   /** Records a change; undefined for a removal. Rejects with MF_FUNCTIONS_FULL or MF_FUNCTIONS_DISK. */
   async write(name: FunctionName, after: FunctionRecord | undefined): Promise<void> {
     const before = this.record(name);
+    const json = after === undefined ? undefined : JSON.stringify(after);
+    const more = (json?.length ?? 0) - (this.#records.get(keyOf(name))?.length ?? 0);
+    const settings = (this.#settings.get(name.tenant) ?? 0) + more;
+    if (more > 0 && name.tenant !== "" && settings > functionLimits.settings)
+      throw new CodedError(
+        "MF_TENANT_QUOTA",
+        `the settings of all functions would have ${settings} characters, and at most ${functionLimits.settings} are kept: shorten them, or remove functions`,
+      );
     const what = `${after === undefined ? "the removal of " : ""}the function ${shownName(name)}`;
-    await this.#records.write([[keyOf(name), after === undefined ? undefined : JSON.stringify(after)]], what);
+    await this.#records.write([[keyOf(name), json]], what);
+    this.#settings.set(name.tenant, settings);
     this.#index(name, before, after);
   }
 

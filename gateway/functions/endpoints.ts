@@ -216,14 +216,17 @@ class Endpoints {
     const { tenants } = this.#ports.functions;
     const seesAll = asked.principal.tenant === undefined && !asked.query.has("tenant");
     const shown = seesAll ? tenants.names.map((name) => tenants.need(name)) : [this.tenantOf(asked)];
-    return { status: 200, value: { tenants: shown.map((tenant) => this.#usageOf(tenant)) } };
+    return { status: 200, value: { tenants: await Promise.all(shown.map((tenant) => this.#usageOf(tenant))) } };
   }
 
-  #usageOf(tenant: Tenant): object {
+  async #usageOf(tenant: Tenant): Promise<object> {
     const { functions } = this.#ports;
     const { name, requests = null, cpuMs = null } = tenant;
-    const quotas = { functions: tenant.functions, requests, cpuMs, deploys: tenant.deploys };
-    return { tenant: name === "" ? null : name, ...functions.quotas.usage(name), functions: functions.deployed.count(name), quotas };
+    const quotas = { functions: tenant.functions, requests, cpuMs, deploys: tenant.deploys, kept: name === "" ? null : tenant.keeps };
+    const { history = 0, ...usage } = functions.quotas.usage(name);
+    const kept = name === "" ? null : { ...functions.keptBy(name), history, images: await functions.uploads.bytesOf(name) };
+    const full = functions.quotas.isFull(tenant) ?? null;
+    return { tenant: name === "" ? null : name, ...usage, functions: functions.deployed.count(name), quotas, kept, full };
   }
 }
 

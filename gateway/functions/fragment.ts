@@ -136,7 +136,12 @@ export function readFragment(
   }
   if (config === undefined) throw new CodedError("MF_FUNCTION_FRAGMENT", `${file} must have settings of one flow only`);
   checkBounds(config, tenant, name, file);
-  return { ...config, queue: Math.min(config.queue, tenant.queue), ceilings: tenant.limits, networks: tenant.networks, share };
+  const { limits: ceilings, networks, keeps } = tenant;
+  const own =
+    tenant.name === ""
+      ? {}
+      : { keeps: { owner: tenant.name, state: keeps.state, messages: keeps.messages, deadLetters: keeps.deadLetters } };
+  return { ...config, ...own, queue: Math.min(config.queue, tenant.queue), ceilings, networks, share };
 }
 
 function sourcesOf({ from, signals }: FlowConfig): readonly SourceConfig[] {

@@ -12,6 +12,9 @@ import type { Connectors } from "../contract/connectors.ts";
 import { makeFolder } from "../contract/folders.ts";
 import type { Problem } from "../contract/http/problem.ts";
 import type { FlowImage } from "../contract/runner.ts";
+import type { HistoryAllowance } from "../history/store.ts";
+import type { KeptBytes } from "../journal/journal.ts";
+import { ownerMark, ownerOf } from "../journal/owned-bytes.ts";
 import { type Disk, realDisk } from "../journal/log/disk.ts";
 import { activated, type Deploy, deployed, isSame, withAlias, withCanary } from "./changes.ts";
 import { Deployed } from "./deployed.ts";
@@ -101,7 +104,7 @@ export class Functions {
       leaving: ({ tenant }, served) => this.quotas.count(tenant, served),
       ...(mostServed === undefined ? {} : { most: mostServed }),
     });
-    this.quotas = new Quotas({ clock, records, served: () => this.#served.all() });
+    this.quotas = new Quotas({ clock, records, served: () => this.#served.all(), keptBy: (tenant) => host.keptBy(tenant) });
     this.uploads = new Uploads({ clock, files, images, deployed: this.deployed, asleepIn: () => host.asleepIn() });
   }
 
@@ -154,8 +157,8 @@ export class Functions {
 
   /** The function that a flow serves, whether it is in memory or not. */
   nameOfFlow(flow: string): FunctionName | undefined {
-    const at = flow.indexOf("--");
-    const name = at < 0 ? { tenant: "", name: flow } : { tenant: flow.slice(0, at), name: flow.slice(at + 2) };
+    const tenant = ownerOf(flow) ?? "";
+    const name = { tenant, name: tenant === "" ? flow : flow.slice(tenant.length + ownerMark.length) };
     return this.deployed.has(name) ? name : undefined;
   }
 
@@ -186,6 +189,35 @@ export class Functions {
     const problem = this.quotas.request(tenant) ?? (this.#served.called(own) ? undefined : await this.#served.wake(own));
     if (problem !== undefined) throw new CodedError(problem.code, problem.detail);
     return flowNameOf(own);
+  }
+
+  /** Bounds of history for flows of tenants. */
+  readonly history: HistoryAllowance = {
+    mayRecord: (flow) => {
+      const tenant = this.#ownerOf(flow);
+      return tenant === undefined || this.quotas.mayRecord(tenant);
+    },
+    recorded: (flow, bytes) => {
+      const tenant = this.#ownerOf(flow);
+      if (tenant !== undefined) this.quotas.recorded(tenant.name, bytes);
+    },
+  };
+
+  #ownerOf(flow: string): Tenant | undefined {
+    const owner = ownerOf(flow);
+    return owner === undefined ? undefined : this.tenants.get(owner);
+  }
+
+  /** Tenants whose messages are refused, and why. */
+  get fullTenants(): readonly (readonly [tenant: string, reason: string])[] {
+    return this.tenants.names.flatMap((name) => {
+      const reason = this.quotas.isFull(this.tenants.need(name));
+      return reason === undefined ? [] : [[name, reason] as const];
+    });
+  }
+
+  keptBy(tenant: string): KeptBytes {
+    return this.#ports.host.keptBy(tenant);
   }
 
   isServed(name: FunctionName): boolean {

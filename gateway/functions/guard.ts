@@ -60,6 +60,7 @@ const statuses: ReadonlyMap<string, number> = new Map([
   ["MF_TENANT_BUSY", 503],
   ["MF_FUNCTION_START", 503],
   ["MF_STOPPING", 503],
+  ["MF_TENANT_FULL", 507],
   ["MF_FUNCTIONS_FULL", 507],
   ["MF_FUNCTIONS_DISK", 507],
 ]);

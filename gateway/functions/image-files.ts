@@ -14,6 +14,8 @@ const imageName = /^([0-9a-f]{64})\.mfi$/;
 export class ImageFiles {
   readonly #disk: Disk;
   readonly #hashes = new Set<string>();
+  /** As far as somebody has asked. */
+  readonly #sizes = new Map<string, number>();
   readonly #writing = new Map<string, Promise<void>>();
 
   private constructor(disk: Disk) {
@@ -37,6 +39,20 @@ export class ImageFiles {
 
   has(sha256: string): boolean {
     return this.#hashes.has(sha256);
+  }
+
+  /** Bytes of an image; 0 where it can't be read. */
+  async bytesOf(sha256: string): Promise<number> {
+    const known = this.#sizes.get(sha256);
+    if (known !== undefined) return known;
+    try {
+      const file = await this.#disk.open(ImageFiles.nameOf(sha256));
+      const bytes = await file.size().finally(() => file.close());
+      if (this.#hashes.has(sha256)) this.#sizes.set(sha256, bytes);
+      return bytes;
+    } catch {
+      return 0;
+    }
   }
 
   get hashes(): ReadonlySet<string> {
@@ -63,6 +79,7 @@ export class ImageFiles {
   /** Never rejects: a file that can't be removed is removed another time. */
   async remove(sha256: string): Promise<void> {
     this.#hashes.delete(sha256);
+    this.#sizes.delete(sha256);
     await this.#disk.remove(ImageFiles.nameOf(sha256)).catch(() => undefined);
   }
 

@@ -41,6 +41,11 @@ export const functionLimits = {
   /** A function that could not be started is tried again by a request after this time, in milliseconds. */
   startAgainMs: 1 * second,
 
+  /** A caller of a tenant that keeps as many bytes as it may tries again after this time, in milliseconds. */
+  fullRetryMs: 30 * second,
+  /** Settings of all functions of one tenant, all their versions, in UTF-16 units: they are in memory. */
+  settings: 16 * mib,
+
   /** Deploys and other changes by one tenant, unless `deploys` says otherwise. */
   deploys: { count: 600, windowMs: minute },
   /** Messages of one tenant that are queued, running or waiting for a retry, unless `queue` says otherwise. */

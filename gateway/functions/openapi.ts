@@ -58,6 +58,11 @@ const schemas: Json = {
     cpuMs: { type: "number" },
     functions: integer,
     quotas: { type: "object" },
+    kept: {
+      type: ["object", "null"],
+      description: "Bytes of state, messages, deadLetters and images, and of history this day; null without tenants.",
+    },
+    full: { type: ["string", "null"], description: "Why no message is taken; null where it is." },
   }),
   Problem: object({
     type: string,

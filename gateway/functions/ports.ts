@@ -2,6 +2,7 @@
 import type { FlowLimits } from "#abi";
 import type { FlowConfig } from "../contract/config.ts";
 import type { Logger } from "../contract/connector.ts";
+import type { KeptBytes } from "../journal/journal.ts";
 import type { FlowImage, ImageHandle } from "../contract/runner.ts";
 
 /** Facts of an image that has been read. */
@@ -61,6 +62,8 @@ export interface FlowHost {
   replace(flow: string, config: FlowConfig, image: FlowImage): Promise<void>;
   /** Ends a flow in order: sources, messages under way, outlets. Never rejects. */
   end(flow: string): Promise<void>;
+  /** Bytes that the functions of a tenant keep. Cheap. */
+  keptBy(tenant: string): KeptBytes;
   /** SHA-256 of images that machines sleep in. */
   asleepIn(): Iterable<string>;
 }

@@ -14,6 +14,8 @@ import { onlyTenant, type Tenant } from "./tenants.ts";
 const tenant: Tenant = { ...onlyTenant({ memory: 1, cpu: 1, time: 1, sends: 1, log: 1 }).need(""), name: "acme" };
 const noon = Date.UTC(2026, 10, 30, 12);
 
+const nothing = { state: 0, messages: 0, deadLetters: 0 };
+
 test("a rate lets through what it says, at once or evenly, and never more", () => {
   const random = prng(seed);
   const clock = new ManualClock(noon);
@@ -37,7 +39,7 @@ test("messages under way and CPU time of the day bound a tenant, and the next da
   const records = await RecordLog.open(new SimulatedDisk(prng(1)).mount());
   const served = { pending: 0, isIdle: true, figures: { received: 0, done: 0, dead: 0, cpuMs: 0 } };
   const all = [{ tenant: "acme", served: served as ServedFunction }];
-  const quotas = new Quotas({ clock, records, served: () => all });
+  const quotas = new Quotas({ clock, records, served: () => all, keptBy: () => nothing });
   const bounded: Tenant = { ...tenant, queue: 5, cpuMs: 1_000 };
   const code = (): string | undefined => {
     clock.advance(functionLimits.usageMs);
@@ -53,7 +55,7 @@ test("messages under way and CPU time of the day bound a tenant, and the next da
   equal(quotas.isSpent(bounded), true);
   deepEqual(quotas.usage("acme"), { day: "2026-11-30", received: 7, done: 6, dead: 1, cpuMs: 1_000 });
   await quotas.keep();
-  const again = new Quotas({ clock, records, served: () => [] });
+  const again = new Quotas({ clock, records, served: () => [], keptBy: () => nothing });
   equal(again.request(bounded)?.code, "MF_TENANT_CPU", "also after a restart");
   equal(again.request({ ...tenant, name: "other", cpuMs: 1 })?.code, undefined);
   clock.advance(12 * 3_600_000);

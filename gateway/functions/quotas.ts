@@ -3,6 +3,7 @@
  * figures about every second. These are written to disk now and then: a crash forgets the last ten seconds.
  */
 import type { Clock } from "#base";
+import type { KeptBytes } from "../journal/journal.ts";
 import type { Problem } from "../contract/http/problem.ts";
 import type { Quota } from "../contract/units.ts";
 import { functionLimits } from "./limits.ts";
@@ -14,6 +15,8 @@ import type { Tenant } from "./tenants.ts";
 export interface Usage extends FunctionFigures {
   /** `2026-11-30` */
   readonly day: string;
+  /** Bytes recorded in history. */
+  readonly history?: number;
 }
 
 interface Counted {
@@ -59,6 +62,7 @@ export interface QuotaPorts {
   readonly records: RecordLog;
   /** Served functions of all tenants. */
   readonly served: () => Iterable<{ readonly tenant: string; readonly served: ServedFunction }>;
+  readonly keptBy: (tenant: string) => KeptBytes;
 }
 
 export class Quotas {
@@ -83,6 +87,8 @@ export class Quotas {
     const { name, requests, queue, cpuMs } = tenant;
     const waitMs = requests === undefined ? 0 : this.#requests.take(name, requests);
     if (waitMs > 0) return this.#refusal("MF_TENANT_RATE", 429, "its tenant had as many requests as it may: wait, or ask for more", waitMs);
+    const full = this.isFull(tenant);
+    if (full !== undefined) return this.#refusal("MF_TENANT_FULL", 507, full, functionLimits.fullRetryMs);
     if (queue === Number.POSITIVE_INFINITY && cpuMs === undefined) return undefined;
     this.look();
     const counted = this.#counted(name);
@@ -91,6 +97,28 @@ export class Quotas {
     if (cpuMs !== undefined && counted.usage.cpuMs >= cpuMs)
       return this.#refusal("MF_TENANT_CPU", 429, "its tenant has used the CPU time of this day", untilTomorrowMs(this.#ports.clock.now()));
     return undefined;
+  }
+
+  /** Why no message of the tenant is taken; undefined: it may keep more. */
+  isFull({ name, keeps }: Tenant): string | undefined {
+    if (name === "") return undefined;
+    const { messages, deadLetters } = this.#ports.keptBy(name);
+    if (messages >= keeps.messages)
+      return `its tenant's messages, sends and sleepers that wait take ${messages} bytes, and may take ${keeps.messages}: see to what they wait for, or raise \`messages\` of the tenant`;
+    if (deadLetters >= keeps.deadLetters)
+      return `its tenant's dead letters take ${deadLetters} bytes, and may take ${keeps.deadLetters}: retry or drop some, or raise \`deadLetters\` of the tenant`;
+    return undefined;
+  }
+
+  /** True while history may have more of the tenant this day. */
+  mayRecord({ name, keeps }: Tenant): boolean {
+    return keeps.history === Number.POSITIVE_INFINITY || (this.#counted(name).usage.history ?? 0) < keeps.history;
+  }
+
+  recorded(tenant: string, bytes: number): void {
+    const counted = this.#counted(tenant);
+    counted.usage = { ...counted.usage, history: (counted.usage.history ?? 0) + bytes };
+    counted.changed = true;
   }
 
   /** True where the tenant has used the CPU time of this day. */
@@ -132,7 +160,7 @@ export class Quotas {
     const more = sum(now, this.#seen.get(served) ?? none, -1);
     this.#seen.set(served, now);
     if (more.received === 0 && more.done === 0 && more.dead === 0 && more.cpuMs === 0) return;
-    counted.usage = { day: counted.usage.day, ...sum(counted.usage, more) };
+    counted.usage = { ...counted.usage, ...sum(counted.usage, more) };
     counted.changed = true;
   }
 

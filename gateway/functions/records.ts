@@ -1,5 +1,6 @@
 /** The record of a function, and its names. */
 import { CodedError } from "#base";
+import { ownerMark } from "../journal/owned-bytes.ts";
 import { functionLimits } from "./limits.ts";
 
 export interface FunctionVersion {
@@ -64,7 +65,7 @@ export function checkName(name: string, what: string): void {
 
 /** Name of the flow that serves it: `hello`, or `acme--hello`. */
 export function flowNameOf({ tenant, name }: FunctionName): string {
-  return tenant === "" ? name : `${tenant}--${name}`;
+  return tenant === "" ? name : tenant + ownerMark + name;
 }
 
 export function keyOf({ tenant, name }: FunctionName): string {

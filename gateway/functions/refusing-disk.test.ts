@@ -33,6 +33,7 @@ class World {
   readonly host: FlowHost = {
     hasFlow: () => false,
     paths: () => [],
+    keptBy: () => ({ state: 0, messages: 0, deadLetters: 0 }),
     asleepIn: () => this.asleep,
     start: async (flow, _config, { image }) => {
       this.running.set(flow, image.sha256);

@@ -36,6 +36,7 @@ class World {
     const host: FlowHost = {
       hasFlow: () => false,
       paths: () => [],
+      keptBy: () => ({ state: 0, messages: 0, deadLetters: 0 }),
       asleepIn: () => [],
       start: async (flow) => {
         this.starts += 1;

@@ -15,7 +15,7 @@ import { object, text, whole } from "../config/schema-parts.ts";
 import { schemaCompiler } from "../config/validator.ts";
 import { functionLimits } from "./limits.ts";
 import { isName } from "./records.ts";
-import { keyHash, onlyTenant, type Scope, scopes, type Tenant, type TenantKey, Tenants } from "./tenants.ts";
+import { keyHash, onlyTenant, type Scope, scopes, type Tenant, type TenantKeeps, type TenantKey, Tenants } from "./tenants.ts";
 
 const list = (description: string, items: JsonSchema): JsonSchema => ({
   type: "array",
@@ -71,6 +71,11 @@ const tenantSchema = object("One tenant.", {
   requests: quota("Maximum rate of HTTP requests to its functions. Default: no bound."),
   cpu: duration("CPU time a day (UTC) of all its functions. Default: no bound."),
   queue: whole("Maximum number of its messages that are queued, running or waiting for a retry.", 1, 1_000_000, functionLimits.queue),
+  state: size("Bytes of the state of its functions.", "64MiB"),
+  messages: size("Bytes of its messages that wait, machines that sleep, and sends that are not delivered.", "256MiB"),
+  deadLetters: size("Bytes of its dead letters; beyond it no message is taken until some are retried or dropped.", "64MiB"),
+  history: size("Bytes a day (UTC) of history; beyond it nothing more is recorded of it that day.", "256MiB"),
+  images: size("Bytes of its images on disk.", "1GiB"),
   weight: whole("Share of the CPU of all its functions together, relative to one flow of mayfly.yaml.", 1, 100, 1),
   monitor: {
     type: "string",
@@ -97,7 +102,9 @@ const fileSchema = object(
   ["tenants"],
 );
 
-interface CheckedTenant extends Omit<Tenant, "name" | "prefix" | "keys" | "hosts" | "networks" | "cpuMs" | "requests" | "monitor"> {
+interface CheckedTenant
+  extends TenantKeeps,
+    Omit<Tenant, "name" | "prefix" | "keys" | "hosts" | "networks" | "keeps" | "cpuMs" | "requests" | "monitor"> {
   readonly keys: Readonly<Record<string, { readonly key?: string; readonly hash?: string; readonly scopes: readonly Scope[] }>>;
   readonly hosts: readonly string[];
   readonly networks: readonly string[];
@@ -167,6 +174,7 @@ function tenantOf(name: string, checked: CheckedTenant, ceilings: Ceilings, faul
     if (parsed?.ok === false) faults.add([...path, "networks", index], `${parsed.error}, or any`);
   }
   const { functions, deploys, requests, cpu, queue, weight, monitor, sources, outlets, networks } = checked;
+  const { state, messages, deadLetters, history, images } = checked;
   const limits = lower(checked.limits, ceilings);
   const keys = keysOf(checked, path, faults);
   return {
@@ -179,6 +187,7 @@ function tenantOf(name: string, checked: CheckedTenant, ceilings: Ceilings, faul
     requests,
     cpuMs: cpu,
     queue,
+    keeps: { state, messages, deadLetters, history, images },
     weight,
     monitor,
     sources,

@@ -16,6 +16,27 @@ export interface TenantKey {
   readonly scopes: readonly Scope[];
 }
 
+/** Bytes that a tenant may keep. */
+export interface TenantKeeps {
+  /** Of the state of its functions. */
+  readonly state: number;
+  /** Of messages, sleepers, sends and signals that wait. */
+  readonly messages: number;
+  readonly deadLetters: number;
+  /** Recorded in history, a day (UTC). */
+  readonly history: number;
+  /** Of images on disk. */
+  readonly images: number;
+}
+
+const unbounded: TenantKeeps = {
+  state: Number.POSITIVE_INFINITY,
+  messages: Number.POSITIVE_INFINITY,
+  deadLetters: Number.POSITIVE_INFINITY,
+  history: Number.POSITIVE_INFINITY,
+  images: Number.POSITIVE_INFINITY,
+};
+
 export interface Tenant {
   /** Empty without tenants. */
   readonly name: string;
@@ -32,6 +53,7 @@ export interface Tenant {
   readonly cpuMs: number | undefined;
   /** Messages of all its functions that are queued, running or waiting for a retry. */
   readonly queue: number;
+  readonly keeps: TenantKeeps;
   readonly weight: number;
   /** The monitor that runs its machines; undefined: the gateway's own. */
   readonly monitor: string | undefined;
@@ -126,6 +148,7 @@ export function onlyTenant(ceilings: Ceilings): Tenants {
     requests: undefined,
     cpuMs: undefined,
     queue: Number.POSITIVE_INFINITY,
+    keeps: unbounded,
     weight: 1,
     monitor: undefined,
     sources: undefined,

@@ -45,7 +45,25 @@ export class Uploads {
     };
   }
 
-  /** Checks and keeps an image. Rejects with MF_IMAGE_CORRUPT, MF_IMAGE_VERSION, MF_IMAGE_HASH, MF_IMAGE_MEMORY, MF_FUNCTIONS_FULL. */
+  /** Bytes of the tenant's images on disk, those that another has as well among them. */
+  async bytesOf(tenant: string): Promise<number> {
+    const images = new Set([...this.#ports.deployed.imagesOf(tenant), ...(this.#unnamed.get(tenant)?.keys() ?? [])]);
+    let bytes = 0;
+    for (const image of images) bytes += await this.#ports.files.bytesOf(image);
+    return bytes;
+  }
+
+  async #checkRoom({ name, keeps }: Tenant, bytes: number): Promise<void> {
+    if (keeps.images === Number.POSITIVE_INFINITY) return;
+    const all = (await this.bytesOf(name)) + bytes;
+    if (all > keeps.images)
+      throw new CodedError(
+        "MF_TENANT_FULL",
+        `the images of the tenant would take ${all} bytes, and may take ${keeps.images}: remove functions, make images smaller, or raise \`images\` of the tenant`,
+      );
+  }
+
+  /** Checks and keeps an image. Rejects with MF_IMAGE_CORRUPT, MF_IMAGE_VERSION, MF_IMAGE_HASH, MF_IMAGE_MEMORY, MF_TENANT_FULL, MF_FUNCTIONS_FULL. */
   async put(tenant: Tenant, sha256: string, bytes: Uint8Array): Promise<ImageFacts> {
     const facts = this.#ports.images.check(bytes);
     if (facts.sha256 !== sha256)
@@ -55,6 +73,7 @@ export class Uploads {
       );
     const shortage = facts.shortage(tenant.limits.memory);
     if (shortage !== undefined) throw new CodedError("MF_IMAGE_MEMORY", shortage);
+    if (!this.has(tenant.name, sha256)) await this.#checkRoom(tenant, bytes.length);
     await this.#ports.files.put(sha256, bytes);
     const unnamed = this.#unnamed.get(tenant.name) ?? new Map<string, number>();
     this.#unnamed.set(tenant.name, unnamed);

@@ -35,7 +35,7 @@ test("one that is longer than a batch goes alone and whole, up to what may wait"
     [1, 1],
   );
   ok((handed[1]?.length ?? 0) > long);
-  equal(batches.add(entry(2 * historyLimits.waitingBytes + historyLimits.entryBytes)), false);
+  equal(batches.add(entry(2 * historyLimits.waitingBytes + historyLimits.entryBytes)), 0);
   deepEqual([batches.recorded, batches.dropped], [2, 1]);
 });
 

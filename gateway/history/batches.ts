@@ -28,30 +28,31 @@ export class Batches {
     this.#ports = ports;
   }
 
-  /** False: there was no room, and it is dropped. */
-  add(entry: Entry): boolean {
+  /** Bytes that it takes; 0: there was no room, and it is dropped. */
+  add(entry: Entry): number {
     if (this.waitingBytes >= historyLimits.waitingBytes) return this.drop();
     const buffer = (this.#buffer ??= this.#spare.pop() ?? Buffer.from(new ArrayBuffer(historyLimits.batchBytes)));
     const end = writeEntry(buffer, this.#at, entry);
     if (end >= 0) {
+      const bytes = end - this.#at;
       this.#at = end;
       this.#entries += 1;
       this.recorded += 1;
       this.#cancel ??= this.#ports.after(historyLimits.flushMs, () => this.flush());
-      return true;
+      return bytes;
     }
     if (this.#at === 0) return this.#addAlone(entry);
     this.flush();
     return this.add(entry);
   }
 
-  drop(): boolean {
+  drop(): 0 {
     this.dropped += 1;
-    return false;
+    return 0;
   }
 
   /** One that is longer than a batch. */
-  #addAlone(entry: Entry): boolean {
+  #addAlone(entry: Entry): number {
     const mostBytes = 2 * historyLimits.waitingBytes + historyLimits.entryBytes - this.waitingBytes;
     for (let roomBytes = 2 * historyLimits.batchBytes; roomBytes <= mostBytes; roomBytes *= 2) {
       const buffer = Buffer.from(new ArrayBuffer(roomBytes));
@@ -59,7 +60,7 @@ export class Batches {
       if (end < 0) continue;
       this.recorded += 1;
       this.#hand(buffer, end, 1);
-      return true;
+      return end;
     }
     return this.drop();
   }

@@ -26,6 +26,12 @@ export interface HistoryStats {
   readonly gaveWay: number;
 }
 
+/** Bytes that may be recorded of a flow. */
+export interface HistoryAllowance {
+  readonly mayRecord: (flow: string) => boolean;
+  readonly recorded: (flow: string, bytes: number) => void;
+}
+
 /** The port of the gateway to its history. */
 export interface History extends Witness {
   readonly reader: HistoryReader;
@@ -33,6 +39,8 @@ export interface History extends Witness {
   /** Why recordings are lost now; the gateway is ready all the same. */
   readonly trouble: string | undefined;
   stats(): HistoryStats;
+  /** Bounds what is recorded of flows of tenants. */
+  boundBy(allowance: HistoryAllowance): void;
   /** The rules of flows, as a new configuration has them. */
   configure(flows: GatewayConfig["flows"]): void;
   /** Resolves once everything that ended before can be read. */
@@ -69,6 +77,7 @@ export class HistoryStore implements History {
   readonly #options: HistoryOptions;
   readonly #batches: Batches;
   #rules = new Map<string, FlowRules>();
+  #allowance: HistoryAllowance | undefined;
   #worker: Worker | undefined;
   #status: WriterStatus = noStatus;
   /** Lost with threads that ended. */
@@ -105,6 +114,10 @@ export class HistoryStore implements History {
     return { bytes, segments, recorded: Math.max(recorded - unwritten, 0), dropped: dropped + unwritten, gaveWay };
   }
 
+  boundBy(allowance: HistoryAllowance): void {
+    this.#allowance = allowance;
+  }
+
   configure(flows: GatewayConfig["flows"]): void {
     this.#rules = new Map(Object.entries(flows).map(([name, { history }]) => [name, rulesOf(history)]));
   }
@@ -116,14 +129,14 @@ export class HistoryStore implements History {
   attempted(message: WitnessedMessage, attempt: WitnessedAttempt): void {
     const rules = this.#sampledRules(message.flow, message.id);
     if (rules === undefined) return;
-    this.#add(attemptedEntry(message, attempt, rules.redactor));
+    this.#add(message.flow, attemptedEntry(message, attempt, rules.redactor));
   }
 
   ended(message: WitnessedMessage, end: WitnessedEnd): void {
     const rules = this.#sampledRules(message.flow, message.id);
     if (rules === undefined) return;
     if (rules.record === "failures" && end.status === "done" && end.attempts <= 1) return;
-    this.#add(endedEntry(message, end, rules.redactor));
+    this.#add(message.flow, endedEntry(message, end, rules.redactor));
   }
 
   delivered(delivery: WitnessedDelivery): void {
@@ -136,7 +149,7 @@ export class HistoryStore implements History {
       this.#waiting.add(idempotencyKey);
     } else if (this.#waiting.size > 0) this.#waiting.delete(idempotencyKey);
     if (rules.record === "failures" && status === "sent" && delivery.attempt === 1) return;
-    this.#add(deliveredEntry(delivery));
+    this.#add(flow, deliveredEntry(delivery));
   }
 
   async flush(): Promise<void> {
@@ -180,12 +193,15 @@ export class HistoryStore implements History {
   /** Rules of the flow; undefined for a message that is not recorded: all attempts and deliveries of one are, or none. */
   #sampledRules(flow: string, id: string): FlowRules | undefined {
     const rules = this.#rules.get(flow);
-    return rules === undefined || (rules.record === "sample" && hashOfText(id) >= rules.sampleBelow) ? undefined : rules;
+    if (rules === undefined || this.#allowance?.mayRecord(flow) === false) return undefined;
+    return rules.record === "sample" && hashOfText(id) >= rules.sampleBelow ? undefined : rules;
   }
 
-  #add(entry: Entry): void {
-    if (this.#worker === undefined) this.#batches.drop();
-    else if (!this.#batches.add(entry)) this.#dropped();
+  #add(flow: string, entry: Entry): void {
+    if (this.#worker === undefined) return void this.#batches.drop();
+    const bytes = this.#batches.add(entry);
+    if (bytes === 0) this.#dropped();
+    else this.#allowance?.recorded(flow, bytes);
   }
 
   #dropped(): void {

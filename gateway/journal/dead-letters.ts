@@ -12,6 +12,7 @@ import { storedBodyOf } from "../contract/stored-body.ts";
 import { gatewayLimits } from "../contract/limits.ts";
 import type { Failure, Headers } from "../contract/message.ts";
 import type { AttemptRecord } from "./journal.ts";
+import { ownerOf } from "./owned-bytes.ts";
 
 /** The file system calls that this needs; a test passes a full disk. */
 export interface DeadLetterFs {
@@ -24,6 +25,7 @@ export interface DeadLetterFs {
   rename(from: string, to: string): Promise<void>;
   readdir(path: string): Promise<string[]>;
   readFile(path: string): Promise<Uint8Array>;
+  stat(path: string): Promise<{ readonly size: number }>;
   rm(path: string, options: { force: boolean }): Promise<void>;
 }
 
@@ -87,6 +89,12 @@ function withoutCredentials(headers: Headers): Headers {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !credentialHeaders.includes(name)));
 }
 
+interface OwnedLetters {
+  bytes: number;
+  /** Those counted so far, by id, while the letters that were there before are being counted. */
+  counted: Map<string, number> | undefined;
+}
+
 export class DeadLetters {
   readonly #dir: string;
   readonly #fs: DeadLetterFs;
@@ -94,6 +102,8 @@ export class DeadLetters {
   #holds: (letter: NewDeadLetter) => boolean = () => false;
   /** Letters per flow, counted when a flow's folder is first used. */
   readonly #counts = new Map<string, number>();
+  /** Bytes of the letters of each owner of flows that somebody has asked for. */
+  readonly #owned = new Map<string, OwnedLetters>();
 
   /** `keepsCredentials`: the flows whose letters keep what their callers identified themselves with. */
   constructor(
@@ -150,7 +160,9 @@ export class DeadLetters {
       const made = await this.#fs.mkdir(folder, { recursive: true, mode: 0o700 });
       await this.#write(`${path}.body`, body);
       if (asleep !== undefined) await this.#write(`${path}.asleep`, asleep);
-      await this.#write(`${path}.json`, `${JSON.stringify(meta, undefined, 2)}\n`);
+      const text = `${JSON.stringify(meta, undefined, 2)}\n`;
+      await this.#write(`${path}.json`, text);
+      this.#own(id, letter.flow, Buffer.byteLength(text) + body.length + (asleep?.length ?? 0));
       await this.#syncFolder(folder);
       if (typeof made === "string") await this.#syncParents(folder, made);
     } catch (cause) {
@@ -167,6 +179,51 @@ export class DeadLetters {
   /** A folder that was just made lasts only once the one it lies in is on disk; `made` is the topmost that was. */
   async #syncParents(folder: string, made: string): Promise<void> {
     for (let at = folder; at.startsWith(made); at = dirname(at)) await this.#syncFolder(dirname(at));
+  }
+
+  /** Bytes of the letters of all flows of an owner. The first look begins to count those that are there. */
+  bytesOf(owner: string): number {
+    let owned = this.#owned.get(owner);
+    if (owned === undefined) {
+      this.#owned.set(owner, (owned = { bytes: 0, counted: new Map() }));
+      void this.#measure(owner, owned); // never rejects
+    }
+    return owned.bytes;
+  }
+
+  /** A folder that can't be read counts nothing. */
+  async #measure(owner: string, owned: OwnedLetters): Promise<void> {
+    const { counted = new Map<string, number>() } = owned;
+    try {
+      for (const flow of await this.#entries(this.#dir)) {
+        if (ownerOf(flow) !== owner) continue;
+        for (const name of await this.#names(flow)) {
+          const id = `${flow}/${name}`;
+          const bytes = await this.#bytesOfLetter(id);
+          if (counted.has(id)) continue; // written or removed meanwhile
+          counted.set(id, bytes);
+          owned.bytes += bytes;
+        }
+      }
+    } catch {
+      // Letters read so far count.
+    } finally {
+      owned.counted = undefined;
+    }
+  }
+
+  async #bytesOfLetter(id: string): Promise<number> {
+    const sizes = [".json", ".body", ".asleep"].map((end) => this.#fs.stat(`${join(this.#dir, id)}${end}`).catch(() => ({ size: 0 })));
+    return (await Promise.all(sizes)).reduce((bytes, { size }) => bytes + size, 0);
+  }
+
+  /** Counts a letter of `bytes`; 0: it is gone, and had `before`. */
+  #own(id: string, flow: string, bytes: number, before = 0): void {
+    const owner = ownerOf(flow);
+    const owned = owner === undefined ? undefined : this.#owned.get(owner);
+    if (owned === undefined) return;
+    owned.bytes += bytes - (owned.counted === undefined ? before : (owned.counted.get(id) ?? 0));
+    owned.counted?.set(id, bytes);
   }
 
   /** Letters of a flow, counted once and kept up to date. */
@@ -219,10 +276,12 @@ export class DeadLetters {
   async remove(id: string): Promise<boolean> {
     const letter = await this.#meta(id);
     if (letter === undefined) return false;
+    const bytes = ownerOf(letter.flow) === undefined ? 0 : await this.#bytesOfLetter(id);
     await this.#fs.rm(`${join(this.#dir, id)}.json`, { force: true });
     await this.#syncFolder(join(this.#dir, letter.flow)); // or a power loss could bring back the letter without its body
     await this.#fs.rm(`${join(this.#dir, id)}.body`, { force: true });
     if (keepsAsleep(letter)) await this.#fs.rm(`${join(this.#dir, id)}.asleep`, { force: true });
+    this.#own(id, letter.flow, 0, bytes);
     const count = this.#counts.get(letter.flow);
     if (count !== undefined) this.#counts.set(letter.flow, Math.max(count - 1, 0));
     return true;

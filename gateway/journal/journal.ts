@@ -38,6 +38,7 @@
 import type { Brand, CodedError } from "#base";
 import type { LogEffect } from "#abi";
 import type { Failure, Headers, Reply } from "../contract/message.ts";
+import type { OwnedBytes } from "./owned-bytes.ts";
 import type { OpenTimer, OpenWait, Sleeper } from "../contract/sleep.ts";
 
 /** The journal's own number of a message: grows, never used again. */
@@ -176,6 +177,8 @@ export interface Completion {
   readonly next?: NewMessage | undefined;
   /** Signals that are kept from then on: those of a dead letter that is put back to sleep. */
   readonly kept?: readonly NewSignal[] | undefined;
+  /** Most bytes that the owner of the flow may have afterwards, unless it has fewer than before: MF_TENANT_FULL. */
+  readonly bounds?: ({ readonly owner: string } & OwnedBytes) | undefined;
   /** Signals that its machine was given. */
   readonly consumed?: readonly SignalNumber[] | undefined;
 }
@@ -192,7 +195,7 @@ export type Completed =
   | { readonly status: "stale" }
   /** The state has changed since it was read: nothing was done, the lease is still held, run the message again. */
   | { readonly status: "conflict" }
-  /** The completion itself is over a limit (MF_STATE_LIMIT, MF_DELAYED_LIMIT): nothing was done, the lease is still held. */
+  /** The completion itself is over a limit (MF_STATE_LIMIT, MF_DELAYED_LIMIT, MF_TENANT_FULL): nothing was done, the lease is still held. */
   | { readonly status: "refused"; readonly code: string; readonly message: string };
 
 export interface StateSnapshot {
@@ -254,6 +257,11 @@ export interface JournalStats {
   /** Commits since the start, and how many calls they carried. */
   readonly commits: number;
   readonly committed: number;
+}
+
+export interface KeptBytes extends OwnedBytes {
+  /** As far as they have been counted, which is begun by the first look. */
+  readonly deadLetters: number;
 }
 
 export interface Journal {
@@ -324,6 +332,8 @@ export interface Journal {
   sleepersByImage(): ReadonlyMap<string, number>;
 
   readState(flow: string, key: string): Promise<StateSnapshot>;
+  /** Bytes of all flows of an owner (owned-bytes.ts). Cheap. */
+  keptBy(owner: string): KeptBytes;
 
   /**
    * Up to `most` entries of the outlet that are due and not leased, in order. Never two of one key, and none of a key that has

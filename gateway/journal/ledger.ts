@@ -28,10 +28,11 @@ import type {
   SignalNumber,
   StateSnapshot,
 } from "./journal.ts";
+import { itemBytes, OwnedByAll } from "./owned-bytes.ts";
 import { KeptSignals } from "./signals.ts";
 import { Sleepers } from "./sleepers.ts";
 import { type Slot, slotOf, type SleepingLease } from "./slot.ts";
-import { stateRefusal } from "./state-limit.ts";
+import { stateGrowth, stateRefusal } from "./state-limit.ts";
 import { OutboxQueue } from "./outbox-queue.ts";
 
 /** A message that is not finished. `lease` is the newest one; `leased` says whether someone holds it. */
@@ -137,6 +138,10 @@ export function signalDedupId({ name, key }: Pick<NewSignal, "name" | "key">, id
   return signalMark + dedupIdOf({ place: `signal\0${name}`, scope: key, id, fingerprint: undefined });
 }
 
+function fullOf(message: string): { readonly code: string; readonly message: string } {
+  return { code: "MF_TENANT_FULL", message };
+}
+
 /** `Stored`: what a journal keeps of a sleeper beside its slot. */
 export class Ledger<Stored> {
   readonly #flows = new Map<string, FlowLedger>();
@@ -146,6 +151,8 @@ export class Ledger<Stored> {
   #nextEntry: number;
   readonly sleepers = new Sleepers<Stored>();
   readonly signals: KeptSignals;
+  /** Bytes of the tenants of deployed functions. */
+  readonly owned = new OwnedByAll();
   #pendingBytes = 0;
   #stateBytes = 0;
   /** No state gets a version up to this any more: they may have been given to keys that are forgotten. */
@@ -157,7 +164,7 @@ export class Ledger<Stored> {
     this.numbers = numbers;
     this.#nextSequence = this.#nextToken = this.#nextEntry = numbers.first;
     this.#bodyBytes = bodyBytes;
-    this.signals = new KeptSignals(recordedBytes);
+    this.signals = new KeptSignals(recordedBytes, ({ flow, headers, body }, sign) => this.#own(flow, { headers, body }, sign));
   }
 
   get flows(): ReadonlyMap<string, FlowLedger> {
@@ -198,8 +205,17 @@ export class Ledger<Stored> {
   outbox(flow: string, outlet: string): OutboxQueue {
     const { outbox } = this.flow(flow);
     let queue = outbox.get(outlet);
-    if (queue === undefined) outbox.set(outlet, (queue = new OutboxQueue()));
+    if (queue === undefined) outbox.set(outlet, (queue = new OutboxQueue((entry, sign) => this.#own(flow, entry, sign))));
     return queue;
+  }
+
+  /** Counts what an owner of flows has: 1 for what comes, -1 for what goes. */
+  #own(flow: string, item: { readonly headers: Headers; readonly body: Uint8Array }, sign: 1 | -1): void {
+    this.owned.addMessages(flow, () => sign * this.#itemBytes(item));
+  }
+
+  #itemBytes({ headers, body }: { readonly headers: Headers; readonly body: Uint8Array }): number {
+    return itemBytes(headers, this.#bodyBytes(body));
   }
 
   newSequence(): Sequence {
@@ -260,6 +276,7 @@ export class Ledger<Stored> {
     flow.pending.set(sequence, { lease, leased });
     if (!leased) flow.unleased.add(sequence);
     this.#pendingBytes += this.#bodyBytes(message.body);
+    this.#own(message.flow, message, 1);
     if (message.dedup !== undefined) flow.dedup.begin(message.dedup.id, sequence);
   }
 
@@ -293,12 +310,40 @@ export class Ledger<Stored> {
       const message = `${gatewayLimits.delayedPerOutlet} sends to ${outlet} wait for a later date already: send later, or let a flow sleep until then`;
       return { status: "refused", code: "MF_DELAYED_LIMIT", message };
     }
+    const over = this.#overBounds(lease, completion);
+    if (over !== undefined) return { status: "refused", ...over };
     const change = completion.state;
     if (change === undefined) return undefined;
     const state = this.flow(lease.message.flow).state.get(change.key);
     if ((state?.version ?? 0) !== change.version) return { status: "conflict" };
     const refusal = stateRefusal(change.key, state, change.changes);
     return refusal === undefined ? undefined : { status: "refused", ...refusal };
+  }
+
+  /** Why the owner of the flow may not keep as much more. */
+  #overBounds({ sequence, message }: Lease, completion: Completion): { readonly code: string; readonly message: string } | undefined {
+    const { bounds, sends, sleeper, next, state, kept = [] } = completion;
+    if (bounds === undefined) return undefined;
+    const now = this.owned.of(bounds.owner);
+    const flow = this.flow(message.flow);
+    const stateMore = state === undefined ? 0 : stateGrowth(flow.state.get(state.key), state.changes);
+    if (stateMore > 0 && now.state + stateMore > bounds.state)
+      return fullOf(
+        `the state of the functions of ${bounds.owner} would exceed ${bounds.state} bytes: delete names or keys, or raise \`state\` of the tenant`,
+      );
+    let more = 0;
+    for (const item of [...sends, ...kept, ...(next === undefined ? [] : [next])]) more += this.#itemBytes(item);
+    if (sleeper !== undefined) more += this.#sleeperBytes(message, sleeper);
+    more -= flow.pending.has(sequence) ? this.#itemBytes(message) : this.owned.sleeperBytes(sequence);
+    if (more > 0 && now.messages + more > bounds.messages)
+      return fullOf(
+        `the messages, sends and sleepers of ${bounds.owner} would exceed ${bounds.messages} bytes: send less, see to what waits, or raise \`messages\` of the tenant`,
+      );
+    return undefined;
+  }
+
+  #sleeperBytes(message: NewMessage, { recording, pages }: NonNullable<Lease["sleeper"]>): number {
+    return this.#itemBytes(message) + this.#bodyBytes(recording) + (pages === undefined ? 0 : this.#bodyBytes(pages));
   }
 
   /** The outlet that would have too many sends for a later date, if one would. */
@@ -365,11 +410,13 @@ export class Ledger<Stored> {
   commit(commit: Commit, slot: Slot<Stored> | undefined): void {
     const flow = this.flow(commit.flow);
     for (const entry of commit.entries) this.outbox(commit.flow, entry.outlet).add(entry);
-    if (commit.state !== undefined) this.#applyState(flow, commit.state);
+    if (commit.state !== undefined) this.#applyState(commit.flow, flow, commit.state);
     this.#forget(commit.flow, commit.sequence);
     for (const number of commit.consumed) this.signals.take(number);
     for (const signal of commit.kept) this.keepSignal(signal);
     if (slot !== undefined) this.sleepers.put(slot);
+    if (commit.sleeping !== undefined)
+      this.owned.asleep(commit.sequence, commit.flow, this.#sleeperBytes(commit.sleeping.message, commit.sleeping.sleeper));
     if (commit.next !== undefined) this.keep(commit.next, false);
     if (commit.completedId === undefined) return;
     const { dedup, id, reply } = commit.completedId;
@@ -419,7 +466,12 @@ export class Ledger<Stored> {
   end(flow: string, sequence: Sequence): void {
     const pending = this.flow(flow).pending.get(sequence);
     if (pending !== undefined) this.finish(pending.lease);
-    else this.sleepers.remove(sequence);
+    else this.#endSleep(sequence);
+  }
+
+  #endSleep(sequence: Sequence): void {
+    this.sleepers.remove(sequence);
+    this.owned.awake(sequence);
   }
 
   /** Notes a failed attempt of a message that is not held. */
@@ -538,6 +590,7 @@ export class Ledger<Stored> {
     for (const [name, valueJson] of state.values) state.bytes += name.length + valueJson.length;
     this.flow(flowName).state.set(key, state);
     this.#stateBytes += state.bytes;
+    this.owned.addState(flowName, key.length + state.bytes);
   }
 
   /** Over all flows and keys. */
@@ -545,9 +598,13 @@ export class Ledger<Stored> {
     return this.#stateBytes;
   }
 
-  #applyState(flow: FlowLedger, change: NonNullable<Completion["state"]>): void {
+  #applyState(name: string, flow: FlowLedger, change: NonNullable<Completion["state"]>): void {
     let state = flow.state.get(change.key);
-    if (state === undefined) flow.state.set(change.key, (state = { version: 0, values: new Map(), bytes: 0 }));
+    if (state === undefined) {
+      flow.state.set(change.key, (state = { version: 0, values: new Map(), bytes: 0 }));
+      this.owned.addState(name, change.key.length);
+    }
+    const bytesBefore = state.bytes;
     state.version = Math.max(change.version, state.version, this.#versionFloor) + 1;
     this.#stateBytes -= state.bytes;
     for (const { name, valueJson } of change.changes) {
@@ -560,6 +617,7 @@ export class Ledger<Stored> {
       }
     }
     this.#stateBytes += state.bytes;
+    this.owned.addState(name, state.bytes - bytesBefore);
     flow.deletedState.delete(change.key);
     if (state.values.size > 0) return;
     flow.deletedState.add(change.key);
@@ -568,16 +626,17 @@ export class Ledger<Stored> {
     assert(oldest !== undefined, "a set that is not empty has a first member");
     this.#versionFloor = Math.max(this.#versionFloor, flow.state.get(oldest)?.version ?? 0);
     flow.deletedState.delete(oldest);
-    flow.state.delete(oldest);
+    if (flow.state.delete(oldest)) this.owned.addState(name, -oldest.length);
   }
 
   #forget(flowName: string, sequence: Sequence): void {
     const flow = this.flow(flowName);
-    this.sleepers.remove(sequence);
+    this.#endSleep(sequence);
     const pending = flow.pending.get(sequence);
     if (pending === undefined) return;
     flow.unleased.delete(sequence);
     flow.pending.delete(sequence);
     this.#pendingBytes -= this.#bodyBytes(pending.lease.message.body);
+    this.#own(flowName, pending.lease.message, -1);
   }
 }

@@ -9,6 +9,7 @@ import { burialOf, letterOfSend, letterOfSignal } from "./burial.ts";
 import type { Headers } from "../contract/message.ts";
 import type { DeadLetters } from "./dead-letters.ts";
 import type {
+  KeptBytes,
   Accepted,
   AttemptRecord,
   Completed,
@@ -202,6 +203,10 @@ export class MemoryJournal implements Journal {
 
   sleeperCount(flow: string): { readonly sleepers: number; readonly signals: number } {
     return { sleepers: this.#ledger.sleepers.sizeOf(flow), signals: this.#ledger.signals.sizeOf(flow) };
+  }
+
+  keptBy(owner: string): KeptBytes {
+    return { ...this.#ledger.owned.of(owner), deadLetters: this.#deadLetters.bytesOf(owner) };
   }
 
   sleepersByImage(): ReadonlyMap<string, number> {

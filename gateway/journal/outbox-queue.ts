@@ -32,6 +32,12 @@ export class OutboxQueue {
   /** Delayed entries by their date, and ones that are delayed no longer. */
   readonly #dates = new DueHeap();
   #delayed = 0;
+  readonly #counted: (entry: OutboxEntry, sign: 1 | -1) => void;
+
+  /** `counted`: called for each entry that comes, and for each that goes. */
+  constructor(counted: (entry: OutboxEntry, sign: 1 | -1) => void = () => undefined) {
+    this.#counted = counted;
+  }
 
   get size(): number {
     return this.#slots.size;
@@ -43,6 +49,7 @@ export class OutboxQueue {
   }
 
   add(entry: OutboxEntry): void {
+    this.#counted(entry, 1);
     if (entry.dueMs === undefined) return this.#enter({ entry, state: "ready", dueMs: 0, released: false });
     this.#slots.set(entry.number, { entry, state: "delayed", dueMs: 0, released: false });
     this.#dates.add(entry.number, entry.dueMs);
@@ -106,6 +113,7 @@ export class OutboxQueue {
   remove(number: EntryNumber): void {
     const slot = this.#slots.get(number);
     if (slot === undefined) return;
+    this.#counted(slot.entry, -1);
     this.#slots.delete(number);
     this.#ready.delete(number);
     this.#deferred.delete(number);
@@ -162,6 +170,7 @@ export class OutboxQueue {
   /** Adds an entry of a snapshot, which may be deferred; `entered`: its date was there already. */
   restore(entry: OutboxEntry, dueMs: number, entered: boolean): void {
     if (!entered) return this.add(entry);
+    this.#counted(entry, 1);
     this.#enter({ entry, state: "ready", dueMs: 0, released: false });
     const slot = this.#slots.get(entry.number);
     if (dueMs === 0 || slot?.state !== "ready") return;

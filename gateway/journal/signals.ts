@@ -16,10 +16,12 @@ export class KeptSignals {
   readonly #signalsByFlow = new Map<string, number>();
   #bytes = 0;
   readonly #recordedBytes: (body: Uint8Array) => number;
+  readonly #counted: (signal: KeptSignal, sign: 1 | -1) => void;
 
-  /** `recordedBytes`: of a body, in the record of its signal. */
-  constructor(recordedBytes: (body: Uint8Array) => number) {
+  /** `recordedBytes`: of a body, in the record of its signal. `counted`: called for each that comes, and for each that goes. */
+  constructor(recordedBytes: (body: Uint8Array) => number, counted: (signal: KeptSignal, sign: 1 | -1) => void) {
     this.#recordedBytes = recordedBytes;
+    this.#counted = counted;
   }
 
   get size(): number {
@@ -40,6 +42,7 @@ export class KeptSignals {
     this.#bytes += headBytes + this.#recordedBytes(signal.body);
     this.#enterWait(waitKey(signal.flow, signal.name, signal.key), signal.number);
     count(this.#signalsByFlow, signal.flow, 1);
+    this.#counted(signal, 1);
   }
 
   take(number: SignalNumber): void {
@@ -49,6 +52,7 @@ export class KeptSignals {
     this.#bytes -= headBytes + this.#recordedBytes(signal.body);
     this.#leaveWait(waitKey(signal.flow, signal.name, signal.key), number);
     count(this.#signalsByFlow, signal.flow, -1);
+    this.#counted(signal, -1);
   }
 
   signal(number: SignalNumber): KeptSignal | undefined {

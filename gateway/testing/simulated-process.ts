@@ -3,6 +3,7 @@ import { type Clock, CodedError, type Prng } from "#base";
 import type { Headers } from "../contract/message.ts";
 import type { DeadLetterFs } from "../journal/dead-letters.ts";
 import type {
+  KeptBytes,
   Accepted,
   AttemptRecord,
   Completed,
@@ -178,6 +179,9 @@ export class MoodyJournal implements Journal {
   sleeperCount(flow: string): { readonly sleepers: number; readonly signals: number } {
     return this.#inner.sleeperCount(flow);
   }
+  keptBy(owner: string): KeptBytes {
+    return this.#inner.keptBy(owner);
+  }
   sleepersByImage(): ReadonlyMap<string, number> {
     return this.#inner.sleepersByImage();
   }
@@ -280,6 +284,7 @@ export function memoryFs(files: Map<string, Uint8Array>): DeadLetterFs {
       ),
     ],
     readFile: async (path) => files.get(path) ?? Promise.reject(Object.assign(new Error("none"), { code: "ENOENT" })),
+    stat: async (path) => ({ size: files.get(path)?.length ?? 0 }),
     rm: async (path) => void files.delete(path),
   };
 }

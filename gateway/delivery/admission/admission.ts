@@ -138,8 +138,17 @@ export class Admission {
     if (outboxFull() || this.#journalFull) return "MF_OUTBOX_FULL";
     const { name, config } = this.#entrance.flow;
     if (journal.sleeperCount(name).sleepers >= config.sleep.atMost) return "MF_SLEEPERS_FULL";
+    if (this.#isOwnerFull(body.length)) return "MF_TENANT_FULL";
     const heldBytes = heldBytesOf(body);
     return accountOf(memory, heldBytes).tryTake(heldBytes) ? undefined : memoryBusy;
+  }
+
+  /** The owner of the flow keeps as many bytes as it may: what waits has to leave first. */
+  #isOwnerFull(bodyBytes: number): boolean {
+    const { keeps } = this.#entrance.flow.config;
+    if (keeps === undefined) return false;
+    const { messages, deadLetters } = this.#ports.journal.keptBy(keeps.owner);
+    return messages + bodyBytes > keeps.messages || deadLetters >= keeps.deadLetters;
   }
 
   /** A journal in memory ends with the process: what it has is finished, and may send to this flow until then. */

@@ -123,6 +123,8 @@ const refusals: Readonly<Record<string, string>> = table({
   MF_FLOW_HELD: "a dead letter holds back the messages of this key, or all messages, until it is retried or dropped: try again later",
   MF_OUTBOX_FULL: "an outlet of this flow is falling behind: try again later",
   MF_SLEEPERS_FULL: "as many messages of this flow sleep as sleep.atMost allows: try again later, or raise it",
+  MF_TENANT_FULL:
+    "the tenant's waiting messages or dead letters take as many bytes as they may: see to them, or raise the quota of the tenant",
   MF_PARTITION_AWAY: "the message's partition moves to another node: send the message again",
   MF_MONITOR_BUSY: "all machines are busy: try again later",
 });

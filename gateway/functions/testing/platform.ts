@@ -140,6 +140,8 @@ export interface PlatformOptions {
   readonly tenants?: string;
   /** Below the other settings of mayfly.yaml. */
   readonly yaml?: string;
+  /** True: messages are recorded. */
+  readonly history?: boolean;
   readonly ports?: Partial<GatewayPorts>;
 }
 
@@ -147,7 +149,7 @@ export interface PlatformOptions {
 export async function withPlatform(
   scripts: Readonly<Record<string, Script>>,
   run: (platform: Platform) => Promise<void>,
-  { tenants, yaml = "flows: {}", ports = {} }: PlatformOptions = {},
+  { tenants, yaml = "flows: {}", history = false, ports = {} }: PlatformOptions = {},
 ): Promise<void> {
   const loaded = new Map<string, number>();
   const agent = new Agent();
@@ -156,6 +158,7 @@ export async function withPlatform(
     const whole = `http: { port: 0, admin: { port: 0, token: operators-token } }\nfunctions: ${functions}\n${yaml}`;
     await withGateway(whole, scripts, (rig) => run(new Platform(rig, { loaded, agent, yaml: whole })), {
       ports: { ...ports, functions: { images: fakeImages(loaded), environment: {} } },
+      history,
       before: async (dir) => (tenants === undefined ? undefined : await writeFile(join(dir, "tenants.yaml"), tenants)),
     });
   } finally {

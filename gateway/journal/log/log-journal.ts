@@ -14,6 +14,7 @@ import type { Headers } from "../../contract/message.ts";
 import type { DeadLetters } from "../dead-letters.ts";
 import { contradicts, identityOf } from "../dedup-id.ts";
 import type {
+  KeptBytes,
   Accepted,
   AttemptRecord,
   Completed,
@@ -399,6 +400,10 @@ export class LogJournal implements Journal {
   sleeperCount(flow: string): { readonly sleepers: number; readonly signals: number } {
     const { sleepers, signals } = this.#index.ledger;
     return { sleepers: sleepers.sizeOf(flow), signals: signals.sizeOf(flow) };
+  }
+
+  keptBy(owner: string): KeptBytes {
+    return { ...this.#index.ledger.owned.of(owner), deadLetters: this.#options.deadLetters.bytesOf(owner) };
   }
 
   sleepersByImage(): ReadonlyMap<string, number> {

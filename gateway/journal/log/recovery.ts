@@ -31,6 +31,7 @@ import type { Placement } from "./places.ts";
 import type { LogRecord } from "../format/record.ts";
 import { decodeRecord } from "../format/records.ts";
 import type { LogEnd } from "./segments.ts";
+import { ownerOf } from "../owned-bytes.ts";
 import { placesOf } from "./captured-sleepers.ts";
 import { isLoose } from "./sleeper-files.ts";
 import { type Upgrade, upgrades } from "./upgrades.ts";
@@ -371,8 +372,21 @@ class LogReader {
     }
     for (const { blobs } of this.#index.ledger.sleepers.marked()) for (const blob of blobs) named.add(blob);
     for (const { body } of this.#index.ledger.signals.kept()) this.#nameBlob(body, named);
+    this.#countSleepers();
     for (const name of named) if (this.#sizes.get(name) === undefined) this.#problem(name, 0, "the body's file is missing");
     for (const name of names) if (isBlob(name) && !named.has(name)) this.#obsolete.push(name);
+  }
+
+  /** Those of owners of flows: what they cost is known once the sizes of files are. */
+  #countSleepers(): void {
+    const { sleepers, owned } = this.#index.ledger;
+    if (![...sleepers.byFlow()].some(([flow]) => ownerOf(flow) !== undefined)) return;
+    for (const { sequence, flow, stored, blobs } of sleepers.slots())
+      owned.asleep(
+        sequence,
+        flow,
+        blobs.reduce((bytes, blob) => bytes + (this.#sizes.get(blob) ?? 0), stored.length),
+      );
   }
 
   /** Files of sleepers that no sleeper is in are of no use; one that is missing or short is a loss. */

@@ -15,6 +15,7 @@ import { type Partition, partitionOf } from "../../contract/cluster.ts";
 import type { Headers } from "../../contract/message.ts";
 import { identityOf } from "../dedup-id.ts";
 import type {
+  KeptBytes,
   Accepted,
   AttemptRecord,
   Completed,
@@ -212,9 +213,10 @@ export class PartitionedJournal implements Journal {
     );
   }
 
-  async complete(lease: Lease, completion: Completion): Promise<Completed> {
+  async complete(lease: Lease, whole: Completion): Promise<Completed> {
     const partition = this.partitionOfNumber(lease.sequence);
     return this.#in<Completed>(partition, { status: "stale" }, async (journal) => {
+      const completion = whole.bounds === undefined ? whole : { ...whole, bounds: this.#boundsIn(journal, whole.bounds) };
       const given = completion.consumed ?? [];
       if (given.length === 0) return journal.complete(lease, completion);
       const moved = await this.#withMoved(partition, given, async (consumed) => {
@@ -223,6 +225,12 @@ export class PartitionedJournal implements Journal {
       });
       return moved?.completed ?? { status: "stale" };
     });
+  }
+
+  /** Those of one partition: what others of this node have is taken off. */
+  #boundsIn(journal: Journal, bounds: NonNullable<Completion["bounds"]>): Completion["bounds"] {
+    const [all, own] = [this.keptBy(bounds.owner), journal.keptBy(bounds.owner)];
+    return { ...bounds, state: bounds.state - (all.state - own.state), messages: bounds.messages - (all.messages - own.messages) };
   }
 
   retryLater(lease: Lease, record: AttemptRecord, dueMs: number): Promise<Lease | undefined> {
@@ -365,6 +373,18 @@ export class PartitionedJournal implements Journal {
       signals += count.signals;
     }
     return { sleepers, signals };
+  }
+
+  /** Of the partitions that are this node's; letters are in one folder. */
+  keptBy(owner: string): KeptBytes {
+    let [state, messages, deadLetters] = [0, 0, 0];
+    for (const journal of this.#journals.values()) {
+      const kept = journal.keptBy(owner);
+      state += kept.state;
+      messages += kept.messages;
+      deadLetters = Math.max(deadLetters, kept.deadLetters);
+    }
+    return { state, messages, deadLetters };
   }
 
   sleepersByImage(): ReadonlyMap<string, number> {

@@ -12,6 +12,7 @@ import { gatewayLimits } from "../../contract/limits.ts";
 import type { Failure } from "../../contract/message.ts";
 import { DeadLetters } from "../dead-letters.ts";
 import { dedupIdOf } from "../dedup-id.ts";
+import { ownedCases } from "./owned.case.ts";
 import { sleepCases } from "./sleep.case.ts";
 import type { Accepted, AttemptRecord, Completion, Journal, Lease, NewMessage, NewSend } from "../journal.ts";
 
@@ -107,6 +108,7 @@ export function journalCases(subject: JournalUnderTest): void {
   stateCases(it, subject.durable);
   outboxCases(it, subject.durable);
   sleepCases(it, subject.durable);
+  ownedCases(it, subject.durable);
 }
 
 export type It = (name: string, run: (place: Place) => Promise<void>, when?: boolean) => void;

@@ -279,6 +279,7 @@ export function lettersOn(disk: Disk, names: () => Promise<string[]>, read: (pat
       return [...new Set(below.map((name) => name.split("/")[0] ?? ""))];
     },
     readFile: async (path) => Buffer.from(await read(path)),
+    stat: async (path) => ({ size: (await read(path)).length }),
     rm: (path) => disk.remove(path),
   };
 }
