@@ -76,6 +76,11 @@ export {
   type ServiceAuth,
   ServiceKind,
   type ServiceOutlet,
+  type ServiceDates,
   type ServiceFlow,
+  type ServiceLine,
   type ServiceRoute,
+  type ServiceSchedule,
+  type ServiceSignature,
+  signatureForms,
 } from "./service.ts";

@@ -58,7 +58,7 @@ test("a service has a flow at least, each a name of its own and a route", () => 
   const [flow] = service.flows as [ServiceFlow];
   const missing = { ok: false, error: "service: a record is missing" };
   deepEqual(decodeService(encodeService({ ...service, flows: [] })), missing);
-  deepEqual(decodeService(encodeService({ ...service, flows: [flow, { ...flow, name: "other", routes: [] }] })), missing);
+  deepEqual(decodeService(encodeService({ ...service, flows: [flow, { ...flow, name: "other", routes: [], schedules: [] }] })), missing);
   deepEqual(decodeService(encodeService({ ...service, flows: [flow, flow] })), {
     ok: false,
     error: "service: record of kind 5: misshapen",

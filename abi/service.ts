@@ -6,13 +6,17 @@
  *   1  service    name │ version │ image's SHA-256, hexadecimal │ drain ms │ log level (0 debug … 4 silent)
  *   2  listener   port │ port of /healthz and /metrics, 0: the same
  *   3  syslog     address:port; the record is absent where the log goes to the console only
- *   4  auth       group │ type (0 bearer, 1 basic, 2 apiKey) │ header │ caller's name │ secret; of a group one is enough
+ *   4  auth       group │ type (0 bearer, 1 basic, 2 apiKey, 3 signature) │ header │ caller's name │ secret │ form of the signature │ text before it │
+ *                 tolerance ms; the last three are absent but for signatures; of a group one is enough
  *   5  flow       name │ machines at once │ messages at once │ memory bytes │ CPU ms │ time ms │ sends │ log bytes; what follows is this flow's
  *   6  route      path │ methods, separated by commas │ time ms, 0: the limits' │ most body bytes │ auth group, absent: none │ header of the id │
  *                 full errors (flag)
  *   7  outlet     name │ scheme │ host │ port │ path and query │ method │ time ms │ attempts │ least and most backoff ms │ retry age ms │ user:password
  *   8  header     name │ value; of the outlet before it
- *   9  value      name │ value; of the flow's `values`
+ *   9  line       name │ level (0 debug … 3 error) │ text │ most bytes of the body shown; an outlet into the log
+ *  10  value      name │ value; of the flow's `values`
+ *  11  schedule   name │ every ms, 0: by the date │ at start (flag) │ minutes │ hours │ days │ months │ weekdays │ days or weekdays (flag) │
+ *                 content type │ body; each of minutes … weekdays is a text of "0" and "1", of which "1" are the numbers that fit, from the least
  *
  * Where there are several flows, all are in one image, and each message has its flow's name in the header `mayfly-flow`.
  *
@@ -24,15 +28,29 @@ import { assert, err, ok, type Result } from "#base";
 import { decodeFrame, encodeFrame, type FrameForm, type NewRecord, type PartRecord, writeFrameHeader } from "./frame.ts";
 import { type FlowLimits, hardLimits, serviceLimits, serviceVersion } from "./limits.ts";
 
+/** Forms of a signature: of the body alone, in hexadecimal or base64; or as Stripe, Slack and the Standard Webhooks sign time and body. */
+export const signatureForms = ["hex", "base64", "stripe", "slack", "standard"] as const;
+
+/** An HMAC with SHA-256 of the request's body. */
+export interface ServiceSignature {
+  readonly form: (typeof signatureForms)[number];
+  /** Text before the signature in its header. */
+  readonly prefix: string;
+  /** Largest difference between the request's time and ours, in milliseconds. */
+  readonly toleranceMs: number;
+}
+
 /** One way in which callers show who they are. */
 export interface ServiceAuth {
-  readonly type: "bearer" | "basic" | "apiKey";
-  /** Of an `apiKey`, in lower case; `authorization` for the others. */
+  readonly type: "bearer" | "basic" | "apiKey" | "signature";
+  /** Of an `apiKey` or a `signature`, in lower case; `authorization` for the others. */
   readonly header: string;
   /** Name of the caller that has an `apiKey`; undefined for the others. */
   readonly caller: string | undefined;
   /** Token, `user:password` or key. */
   readonly secret: string;
+  /** Of a `signature`. */
+  readonly signature?: ServiceSignature | undefined;
 }
 
 export interface ServiceRoute {
@@ -74,6 +92,37 @@ export interface ServiceOutlet {
   readonly headers: Readonly<Record<string, string>>;
 }
 
+/** An outlet into the log: a line for each send. */
+export interface ServiceLine {
+  readonly name: string;
+  readonly level: "debug" | "info" | "warn" | "error";
+  readonly text: string;
+  /** Bytes of the body that are shown. */
+  readonly maxBytes: number;
+}
+
+/** Dates in UTC that fit, each a text of "0" and "1": 60 minutes, 24 hours, 31 days, 12 months, 7 weekdays from Sunday. */
+export interface ServiceDates {
+  readonly minutes: string;
+  readonly hours: string;
+  readonly days: string;
+  readonly months: string;
+  readonly weekdays: string;
+  /** A date fits by its day or by its weekday; otherwise by both. */
+  readonly either: boolean;
+}
+
+/** A message by the clock. */
+export interface ServiceSchedule {
+  /** Of the source: `from[0]`. */
+  readonly name: string;
+  readonly when: { readonly everyMs: number } | ServiceDates;
+  readonly atStart: boolean;
+  readonly contentType: string;
+  /** Undefined: an object with the date. */
+  readonly body: string | undefined;
+}
+
 export interface ServiceFlow {
   readonly name: string;
   /** Machines running or waiting at once. */
@@ -83,6 +132,8 @@ export interface ServiceFlow {
   readonly limits: FlowLimits;
   readonly routes: readonly ServiceRoute[];
   readonly outlets: readonly ServiceOutlet[];
+  readonly lines: readonly ServiceLine[];
+  readonly schedules: readonly ServiceSchedule[];
   /** The flow's `values`, by the names that mayfly.yaml gives them. */
   readonly values: Readonly<Record<string, string>>;
 }
@@ -102,14 +153,27 @@ export interface Service {
   readonly syslog: string | undefined;
   /** Groups of ways, of each one is enough. */
   readonly auth: readonly (readonly ServiceAuth[])[];
-  /** One at least, each with a route. */
+  /** One at least, each with a route or a schedule. */
   readonly flows: readonly ServiceFlow[];
 }
 
-export const ServiceKind = { service: 1, listener: 2, syslog: 3, auth: 4, flow: 5, route: 6, outlet: 7, header: 8, value: 9 } as const;
+export const ServiceKind = {
+  service: 1,
+  listener: 2,
+  syslog: 3,
+  auth: 4,
+  flow: 5,
+  route: 6,
+  outlet: 7,
+  header: 8,
+  line: 9,
+  value: 10,
+  schedule: 11,
+} as const;
 
 const levels: readonly Service["logLevel"][] = ["debug", "info", "warn", "error", "silent"];
-const authTypes: readonly ServiceAuth["type"][] = ["bearer", "basic", "apiKey"];
+const authTypes: readonly ServiceAuth["type"][] = ["bearer", "basic", "apiKey", "signature"];
+const lineLevels: readonly ServiceLine["level"][] = ["debug", "info", "warn", "error"];
 
 const form: FrameForm = {
   magic: (0x53_46_4d | (serviceVersion << 24)) >>> 0, // "MFS", version
@@ -126,7 +190,16 @@ function outletRecords(outlet: ServiceOutlet): readonly NewRecord[] {
   ];
 }
 
-function flowRecords({ name, concurrency, queue, limits, routes, outlets, values }: ServiceFlow): readonly NewRecord[] {
+const datesOf = ["minutes", "hours", "days", "months", "weekdays"] as const;
+const datesLengths = [60, 24, 31, 12, 7];
+
+function scheduleRecord({ name, when, atStart, contentType, body }: ServiceSchedule): NewRecord {
+  const [everyMs, dates] = "everyMs" in when ? [when.everyMs, undefined] : [0, when];
+  const sets = datesOf.map((each) => dates?.[each]);
+  return { kind: ServiceKind.schedule, parts: [name, everyMs, atStart, ...sets, dates?.either ?? false, contentType, body] };
+}
+
+function flowRecords({ name, concurrency, queue, limits, routes, outlets, lines, schedules, values }: ServiceFlow): readonly NewRecord[] {
   const { memoryBytes, cpuMs, timeMs, sends, logBytes } = limits;
   return [
     { kind: ServiceKind.flow, parts: [name, concurrency, queue, memoryBytes, cpuMs, timeMs, sends, logBytes] },
@@ -135,7 +208,12 @@ function flowRecords({ name, concurrency, queue, limits, routes, outlets, values
       parts: [path, methods.join(","), timeoutMs, bodyLimit, auth, idHeader, fullErrors],
     })),
     ...outlets.flatMap(outletRecords),
+    ...lines.map(({ name: line, level, text, maxBytes }) => ({
+      kind: ServiceKind.line,
+      parts: [line, lineLevels.indexOf(level), text, maxBytes],
+    })),
     ...Object.entries(values).map((parts) => ({ kind: ServiceKind.value, parts })),
+    ...schedules.map(scheduleRecord),
   ];
 }
 
@@ -146,9 +224,14 @@ function recordsOf(service: Service): readonly NewRecord[] {
     { kind: ServiceKind.listener, parts: [port, healthPort] },
     ...(syslog === undefined ? [] : [{ kind: ServiceKind.syslog, parts: [syslog] }]),
     ...service.auth.flatMap((ways, group) =>
-      ways.map(({ type, header, caller, secret }) => ({
+      ways.map(({ type, header, caller, secret, signature }) => ({
         kind: ServiceKind.auth,
-        parts: [group, authTypes.indexOf(type), header, caller, secret],
+        parts: [
+          ...[group, authTypes.indexOf(type), header, caller, secret],
+          ...(signature === undefined
+            ? [undefined, undefined, undefined]
+            : [signatureForms.indexOf(signature.form), signature.prefix, signature.toleranceMs]),
+        ],
       })),
     ),
     ...service.flows.flatMap(flowRecords),
@@ -175,9 +258,11 @@ const milliseconds = 2 ** 31 - 1;
 type Draft<T> = { -readonly [Name in keyof T]: T[Name] };
 
 type DraftOutlet = Draft<ServiceOutlet> & { headers: Record<string, string> };
-type DraftFlow = Omit<ServiceFlow, "routes" | "outlets" | "values"> & {
+type DraftFlow = Omit<ServiceFlow, "routes" | "outlets" | "lines" | "schedules" | "values"> & {
   readonly routes: ServiceRoute[];
   readonly outlets: DraftOutlet[];
+  readonly lines: ServiceLine[];
+  readonly schedules: ServiceSchedule[];
   readonly values: Record<string, string>;
 };
 
@@ -195,9 +280,9 @@ class Assembly {
     const isOrdered = kind >= this.#last || begins;
     const isOnce = kind > ServiceKind.syslog || kind !== this.#last;
     this.#last = kind;
-    if (!isOrdered || !isOnce || kind > ServiceKind.value) this.problem = `unknown or misplaced record of kind ${kind}`;
+    if (!isOrdered || !isOnce || kind > ServiceKind.schedule) this.problem = `unknown or misplaced record of kind ${kind}`;
     else if (kind <= ServiceKind.syslog) this.#takeHead(record);
-    else if (kind === ServiceKind.auth) this.#takeAuth(record.expect(5));
+    else if (kind === ServiceKind.auth) this.#takeAuth(record.expect(8));
     else if (kind === ServiceKind.flow) this.#takeFlow(record.expect(8));
     else this.#takePart(record);
     if (!record.valid) this.problem ??= `record of kind ${kind}: misshapen`;
@@ -228,7 +313,7 @@ class Assembly {
     const [cpuMs, timeMs] = [fields.count(4, milliseconds), fields.count(5, milliseconds)];
     const limits = { memoryBytes, cpuMs, timeMs, sends: fields.count(6, milliseconds), logBytes: fields.count(7, milliseconds) };
     if (this.flows.some((flow) => flow.name === name)) fields.valid = false;
-    this.flows.push({ name, concurrency, queue, limits, routes: [], outlets: [], values: Object.create(null) });
+    this.flows.push({ name, concurrency, queue, limits, routes: [], outlets: [], lines: [], schedules: [], values: Object.create(null) });
   }
 
   /** A record of the flow before it. */
@@ -237,13 +322,51 @@ class Assembly {
     if (flow === undefined) this.problem = `record of kind ${record.kind} before any flow`;
     else if (record.kind === ServiceKind.route) this.#takeRoute(record.expect(7), flow);
     else if (record.kind === ServiceKind.outlet) this.#takeOutlet(record.expect(12), flow);
+    else if (record.kind === ServiceKind.line) this.#takeLine(record.expect(4), flow);
+    else if (record.kind === ServiceKind.schedule) this.#takeSchedule(record.expect(11), flow);
     else this.#takeText(record.expect(2), flow);
+  }
+
+  #takeLine(fields: PartRecord, { lines }: DraftFlow): void {
+    lines.push({
+      name: fields.text(0, hardLimits.nameBytes),
+      level: lineLevels[fields.count(1, lineLevels.length - 1)] ?? "info",
+      text: fields.text(2, most),
+      maxBytes: fields.count(3, hardLimits.frameBytes),
+    });
+  }
+
+  #takeSchedule(fields: PartRecord, { schedules }: DraftFlow): void {
+    const everyMs = fields.count(1, milliseconds);
+    const [minutes = "", hours = "", days = "", months = "", weekdays = ""] = datesLengths.map((length, index) => {
+      if (everyMs > 0) return "";
+      const set = fields.text(3 + index, length);
+      if (set.length !== length || /[^01]/.test(set)) fields.valid = false;
+      return set;
+    });
+    const either = fields.flag(8);
+    schedules.push({
+      name: fields.text(0, hardLimits.nameBytes),
+      when: everyMs > 0 ? { everyMs } : { minutes, hours, days, months, weekdays, either },
+      atStart: fields.flag(2),
+      contentType: fields.text(9, hardLimits.nameBytes),
+      body: fields.optionalText(10, most),
+    });
   }
 
   #takeAuth(fields: PartRecord): void {
     const group = fields.count(0, serviceLimits.records);
     const type = authTypes[fields.count(1, authTypes.length - 1)] ?? "bearer";
-    const way = { type, header: fields.text(2, most), caller: fields.optionalText(3, most), secret: fields.text(4, most) };
+    const signature =
+      type !== "signature"
+        ? undefined
+        : {
+            form: signatureForms[fields.count(5, signatureForms.length - 1)] ?? "hex",
+            prefix: fields.text(6, most),
+            toleranceMs: fields.count(7, milliseconds),
+          };
+    const caller = fields.optionalText(3, most);
+    const way = { type, header: fields.text(2, most), caller, secret: fields.text(4, most), signature };
     if (group === this.auth.length) this.auth.push([way]);
     else if (group === this.auth.length - 1) this.auth[group]?.push(way);
     else fields.valid = false;
@@ -299,7 +422,11 @@ export function decodeService(frame: Uint8Array): Result<Service, string> {
     if (assembly.problem !== undefined) return err(`service: ${assembly.problem}`);
   }
   const { head, auth, flows } = assembly;
-  const isWhole = head.name !== undefined && head.port !== undefined && flows.length > 0 && flows.every(({ routes }) => routes.length > 0);
+  const isWhole =
+    head.name !== undefined &&
+    head.port !== undefined &&
+    flows.length > 0 &&
+    flows.every(({ routes, schedules }) => routes.length + schedules.length > 0);
   if (!isWhole) return err("service: a record is missing");
   return ok({ ...(head as Service), syslog: head.syslog, auth, flows });
 }

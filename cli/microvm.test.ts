@@ -24,7 +24,7 @@ const service: Service = {
       ...{ name: "orders", concurrency: 1, queue: 1 },
       limits: { memoryBytes: 2 ** 24, cpuMs: 1, timeMs: 1, sends: 1, logBytes: 1 },
       routes: [{ path: "/orders/:id", methods: ["GET", "PUT"], timeoutMs: 0, bodyLimit: 1024, auth: 0, idHeader: "id", fullErrors: false }],
-      outlets: [],
+      ...{ outlets: [], lines: [], schedules: [] },
       values: { region: "${REGION:-eu}" },
     },
   ],

@@ -40,4 +40,6 @@ export const standaloneLimits = {
   socketPathBytes: 103,
   /** microVMs of one user. */
   machines: 4_096,
+  /** Bytes of a body that a line of the log shows (kernel/net/service/limits.ts). */
+  lineBytes: 8192,
 } as const;

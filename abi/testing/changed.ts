@@ -5,8 +5,8 @@ import type { Service, ServiceFlow } from "#abi";
 export type ServiceChange = Partial<Service & ServiceFlow>;
 
 export function changed(service: Service, change: ServiceChange): Service {
-  const { concurrency, queue, limits, routes, outlets, values, ...whole } = change;
-  const own = { concurrency, queue, limits, routes, outlets, values, name: change.name };
+  const { concurrency, queue, limits, routes, outlets, lines, schedules, values, ...whole } = change;
+  const own = { concurrency, queue, limits, routes, outlets, lines, schedules, values, name: change.name };
   const given = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined));
   const flows = service.flows.map((flow, index) => (index === 0 ? { ...flow, ...given } : flow));
   return { ...service, flows, ...whole };

@@ -1,6 +1,17 @@
 /** Services as fast-check makes them up. */
 import fc from "fast-check";
-import type { Service, ServiceAuth, ServiceFlow, ServiceOutlet, ServiceRoute } from "#abi";
+import {
+  type Service,
+  type ServiceAuth,
+  type ServiceDates,
+  type ServiceFlow,
+  type ServiceLine,
+  type ServiceOutlet,
+  type ServiceRoute,
+  type ServiceSchedule,
+  type ServiceSignature,
+  signatureForms,
+} from "#abi";
 
 const record = <T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> =>
   fc.record(model, { noNullPrototype: true }) as fc.Arbitrary<T>;
@@ -10,11 +21,33 @@ const number = fc.nat(2 ** 31 - 1);
 const port = fc.nat(65_535);
 const texts = fc.dictionary(name, text, { maxKeys: 3, noNullPrototype: true });
 
-const way: fc.Arbitrary<ServiceAuth> = record<ServiceAuth>({
-  type: fc.constantFrom("bearer", "basic", "apiKey"),
-  header: name,
-  caller: fc.option(name, { nil: undefined }),
-  secret: text,
+const signature = record<ServiceSignature>({ form: fc.constantFrom(...signatureForms), prefix: text, toleranceMs: number });
+const way: fc.Arbitrary<ServiceAuth> = fc.constantFrom<ServiceAuth["type"]>("bearer", "basic", "apiKey", "signature").chain((type) =>
+  record<ServiceAuth>({
+    type: fc.constant(type),
+    header: name,
+    caller: fc.option(name, { nil: undefined }),
+    secret: text,
+    signature: type === "signature" ? signature : fc.constant(undefined),
+  }),
+);
+
+const line = record<ServiceLine>({ name, level: fc.constantFrom("debug", "info", "warn", "error"), text, maxBytes: fc.nat(8192) });
+const set = (length: number): fc.Arbitrary<string> => fc.string({ unit: fc.constantFrom("0", "1"), minLength: length, maxLength: length });
+const dates = record<ServiceDates>({
+  minutes: set(60),
+  hours: set(24),
+  days: set(31),
+  months: set(12),
+  weekdays: set(7),
+  either: fc.boolean(),
+});
+const schedule = record<ServiceSchedule>({
+  name,
+  when: fc.oneof(record<{ readonly everyMs: number }>({ everyMs: fc.integer({ min: 1, max: 2 ** 31 - 1 }) }), dates),
+  atStart: fc.boolean(),
+  contentType: name,
+  body: fc.option(text, { nil: undefined }),
 });
 
 const outlet: fc.Arbitrary<ServiceOutlet> = record<ServiceOutlet>({
@@ -51,6 +84,8 @@ const flow = (groups: number): fc.Arbitrary<ServiceFlow> =>
     limits: record<ServiceFlow["limits"]>({ memoryBytes: fc.nat(2 ** 28), cpuMs: number, timeMs: number, sends: number, logBytes: number }),
     routes: fc.array(route(groups), { minLength: 1, maxLength: 4 }),
     outlets: fc.array(outlet, { maxLength: 3 }),
+    lines: fc.array(line, { maxLength: 2 }),
+    schedules: fc.array(schedule, { maxLength: 2 }),
     values: texts,
   });
 

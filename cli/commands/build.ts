@@ -20,6 +20,9 @@ interface BuildFlags {
   /** Folder of an OCI layout. */
   readonly oci?: string;
   readonly config?: string;
+  /** `ADDRESS:PORT`, for a microVM. */
+  readonly syslog?: string;
+  readonly healthPort?: number;
   readonly check: boolean;
   readonly json?: boolean;
 }
@@ -80,6 +83,12 @@ function sumOf(all: readonly Built["timings"][]): Built["timings"] {
   return { bundleMs: sum("bundleMs"), checkMs: sum("checkMs"), bootMs: sum("bootMs"), freezeMs: sum("freezeMs") };
 }
 
+/** Where the service's log and health go besides. */
+function withPlaces(service: Service, { syslog, healthPort = 0 }: BuildFlags): Service {
+  if (healthPort === service.port) throw usageError(`--health-port must differ from the service's port ${service.port}`);
+  return { ...service, syslog, healthPort };
+}
+
 async function buildOne({ env }: Terminal, given: string | undefined, flags: BuildFlags): Promise<BuildReport> {
   const { buildFlow } = await import("../images/build.ts");
   const started = performance.now();
@@ -91,10 +100,11 @@ async function buildOne({ env }: Terminal, given: string | undefined, flags: Bui
   for (const source of sources)
     each.push(await buildFlow(source, { check: flags.check, ...(flags.name === undefined ? {} : { name: flags.name }) }));
   const joined = await service?.join(each, flags.name ?? service.name);
+  const served = joined === undefined ? undefined : withPlaces(joined.service, flags);
   const built = joined?.built ?? (each[0] as Built);
   const { image } = built;
   const output = flags.output ?? fileName(flags, sources, service);
-  const bytes = await fileOf(image, flags.target, joined?.service);
+  const bytes = await fileOf(image, flags.target, served);
   await writeImageFile(output, bytes, flags.target);
   const { memoryShortage } = await import("#image");
   const shortage = memoryShortage(image.manifest, image.manifest.limits.memoryBytes);
@@ -169,6 +179,12 @@ async function build(cli: Cli, flows: readonly string[], flags: BuildFlags): Pro
   if (flows.length === 0 && !isService) throw usageError("name the flows to build: mayfly build flows/orders.ts");
   if (flags.config !== undefined && !isService)
     throw usageError("--config counts for --target microvm and --target linux --serve only, which take routes and outlets from it");
+  if (!isService && (flags.healthPort !== undefined || flags.syslog !== undefined))
+    throw usageError("--health-port and --syslog go with --target microvm, and --health-port with --target linux --serve");
+  if (flags.syslog !== undefined && flags.target !== "microvm")
+    throw usageError("--syslog goes with --target microvm: a Linux process writes its log to standard output, for whoever forwards it");
+  if (flags.syslog !== undefined && !/^(\d{1,3}(\.\d{1,3}){3}(:\d{1,5})?|\$\{.+\})$/.test(flags.syslog))
+    throw usageError("--syslog must be an address, as in 10.0.0.5:514, or a setting, as in '${SYSLOG}'");
   const reports: BuildReport[] = [];
   for (const flow of flows.length === 0 ? [undefined] : flows)
     reports.push(await withProgress(terminal, `building ${flow ?? "the service"}`, () => buildOne(terminal, flow, flags)));
@@ -188,6 +204,13 @@ async function build(cli: Cli, flows: readonly string[], flags: BuildFlags): Pro
   return exitCodes.ok;
 }
 
+function portOption(text: string): number {
+  const port = Number(text);
+  if (!/^\d{1,5}$/.test(text) || port < 1 || port > 65_535)
+    throw usageError(`--health-port must be a port from 1 to 65535, and is ${text}`);
+  return port;
+}
+
 export function addBuild(program: Command, cli: Cli): Command {
   const command = program
     .command("build")
@@ -204,6 +227,8 @@ export function addBuild(program: Command, cli: Cli): Command {
         .default("image"),
     )
     .option("--serve", "with --target linux: an executable that serves HTTP by itself, without Node")
+    .option("--health-port <port>", "with an ELF that serves by itself: a port of its own for /healthz and /metrics", portOption)
+    .option("--syslog <address>", "with --target microvm: send the log to this syslog server as well (UDP), ADDRESS:PORT")
     .option("--oci <dir>", "write OCI artefacts into this folder instead, an image layout: of the flows named, or of all of mayfly.yaml")
     .option(
       "-c, --config <file>",

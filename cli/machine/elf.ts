@@ -52,7 +52,7 @@ function authText({ auth }: Service, group: number | undefined): string {
 function showFlow(
   { out, paint }: Terminal,
   service: Service,
-  { name, limits, concurrency, queue, routes, outlets, values }: ServiceFlow,
+  { name, limits, concurrency, queue, routes, outlets, lines, schedules, values }: ServiceFlow,
 ): void {
   out(`${paint.bold(name)}\n`);
   const { memoryBytes, cpuMs, timeMs, sends, logBytes } = limits;
@@ -71,8 +71,13 @@ function showFlow(
     bytesText(bodyLimit),
     authText(service, auth),
   ]);
-  out(`${indent("routes")}\n${indent(indent(table(served)))}`);
-  if (outlets.length === 0) return;
+  if (served.length > 0) out(`${indent("routes")}\n${indent(indent(table(served)))}`);
+  const runs = schedules.map(({ name: source, when, atStart }) => [
+    source,
+    "everyMs" in when ? `every ${msText(when.everyMs)}` : "by the date, in UTC",
+    atStart ? "also at the start" : "",
+  ]);
+  if (runs.length > 0) out(`${indent("cron")}\n${indent(indent(table(runs)))}`);
   const asked = outlets.map(({ name: outlet, method, host, port: to, path: at, timeoutMs, attempts }) => [
     outlet,
     method,
@@ -80,7 +85,8 @@ function showFlow(
     msText(timeoutMs),
     `${attempts} attempts`,
   ]);
-  out(`${indent("outlets")}\n${indent(indent(table(asked)))}`);
+  const written = lines.map(({ name: outlet, level }) => [outlet, "log", level]);
+  if (asked.length + written.length > 0) out(`${indent("outlets")}\n${indent(indent(table([...asked, ...written])))}`);
 }
 
 function show(terminal: Terminal, path: string, { service, target, bytes }: ServiceFile): void {

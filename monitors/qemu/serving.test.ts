@@ -28,7 +28,7 @@ function serviceOf(imageSha256: string): Service {
     ...{ port: 80, healthPort: 0, syslog: undefined, auth: [] },
     flows: [
       {
-        ...{ name: "echo", concurrency: 8, queue: 64, limits, outlets: [], values: {} },
+        ...{ name: "echo", concurrency: 8, queue: 64, limits, outlets: [], lines: [], schedules: [], values: {} },
         routes: [{ path: "/echo", methods: ["POST"], ...route }],
       },
     ],

@@ -4,10 +4,13 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { decodeService, defaultFlowLimits, encodeService, type Service, serviceLimits } from "#abi";
+import { Cron } from "croner";
+import fc from "fast-check";
+import { decodeService, defaultFlowLimits, encodeService, type Service, type ServiceDates, serviceLimits } from "#abi";
 import { connectors } from "#connectors";
 import { type ConfigTemplate, loadTemplate } from "#gateway";
 import { type BuiltImage, flowNames, isLate, type LoweredService, lowerService, plainService } from "#standalone";
+import { datesOf } from "./schedules.ts";
 
 let folder: string;
 before(async () => {
@@ -117,6 +120,8 @@ flows:
             ...{ backoffMs: { least: 200, most: 60_000 }, retryAgeMs: 86_400_000, basic: "me:${P}", headers: {} },
           },
         ],
+        lines: [],
+        schedules: [],
         values: { region: "${REGION}", fixed: "x" },
       },
     ],
@@ -157,6 +162,99 @@ test("several flows are one service: each has its routes, limits and outlets, cr
     ],
   );
   throws(() => finish([image(), image(["erp"])], image()), { code: "MF_OUTLET_MISSING", message: /flows\.other\.to/ });
+});
+
+test("signatures, schedules and outlets into the log", async () => {
+  const { finish } = await lower(`${head}    from:
+      - http: { path: /a, auth: [{ hmac: { preset: stripe, secret: ["\${A}", "\${B}"] } }, { hmac: { header: x-s, encoding: base64, prefix: "p=", tolerance: 1m, secret: "\${C}" } }] }
+      - cron: { every: 90s, atStart: true, body: { a: 1 } }
+      - cron: { schedule: "0 6 * * MON-FRI", timezone: UTC, body: hello }
+    to: { seen: { log: { level: debug, text: saw, maxBytes: 10 } } }
+`);
+  const service = finish([image(["seen"])], image(["seen"]));
+  deepEqual(
+    service.auth[0]?.map(({ type, header, secret, signature }) => [type, header, secret, signature]),
+    [
+      ["signature", "stripe-signature", "${A}", { form: "stripe", prefix: "v1=", toleranceMs: 300_000 }],
+      ["signature", "stripe-signature", "${B}", { form: "stripe", prefix: "v1=", toleranceMs: 300_000 }],
+      ["signature", "x-s", "${C}", { form: "base64", prefix: "p=", toleranceMs: 60_000 }],
+    ],
+  );
+  const { schedules, lines, outlets } = service.flows[0] ?? {};
+  deepEqual(schedules, [
+    { name: "from[1]", when: { everyMs: 90_000 }, atStart: true, contentType: "application/json", body: '{"a":1}' },
+    { name: "from[2]", when: datesOf("0 6 * * 1,2,3,4,5"), atStart: false, contentType: "text/plain", body: "hello" },
+  ]);
+  deepEqual([lines, outlets], [[{ name: "seen", level: "debug", text: "saw", maxBytes: 10 }], []]);
+  ok(decodeService(encodeService(service)).ok);
+  const clock = await lower(`${head}    from: [{ cron: { every: 1m } }]\n`);
+  equal(clock.finish([image()], image()).flows[0]?.schedules.length, 1, "a flow may be reached by the clock only");
+});
+
+/** The set of a date in UTC, as the guest looks at it (kernel/net/service/schedules.ts). */
+function has({ minutes, hours, days, months, weekdays, either }: ServiceDates, date: Date): boolean {
+  const is = (set: string, index: number): boolean => set[index] === "1";
+  if (!is(minutes, date.getUTCMinutes()) || !is(hours, date.getUTCHours()) || !is(months, date.getUTCMonth())) return false;
+  const [day, weekday] = [is(days, date.getUTCDate() - 1), is(weekdays, date.getUTCDay())];
+  return either ? day || weekday : day && weekday;
+}
+
+test("an expression means what it means to the gateway's cron source", () => {
+  const part = (least: number, most: number): fc.Arbitrary<string> =>
+    fc
+      .tuple(fc.integer({ min: least, max: most }), fc.integer({ min: least, max: most }), fc.constantFrom("", "", "/2", "/7"))
+      .chain(([a, b, step]) => fc.constantFrom("*", `*${step}`, String(a), `${Math.min(a, b)}-${Math.max(a, b)}${step}`));
+  const list = (least: number, most: number): fc.Arbitrary<string> =>
+    fc.array(part(least, most), { minLength: 1, maxLength: 2 }).map((parts) => (parts.includes("*") ? "*" : parts.join(",")));
+  const weekday = fc.oneof(list(0, 7), fc.constantFrom("MON", "SAT,SUN", "TUE-THU"));
+  const expressions = fc.oneof(
+    fc
+      .tuple(list(0, 59), list(0, 23), list(1, 28), fc.oneof(list(1, 12), fc.constantFrom("JAN", "mar-OCT")), weekday)
+      .map((fields) => fields.join(" ")),
+    fc.constantFrom("@hourly", "@daily", "@weekly", "@monthly", "@yearly"),
+  );
+  fc.assert(
+    fc.property(
+      expressions,
+      fc.date({ min: new Date("2020-01-01"), max: new Date("2039-12-31"), noInvalidDate: true }),
+      (expression, from) => {
+        const dates = datesOf(expression);
+        ok(dates !== undefined, expression);
+        const expected = new Cron(expression, { paused: true, timezone: "UTC" }).nextRuns(3, from);
+        const found: Date[] = [];
+        for (let ms = (Math.floor(from.getTime() / 60_000) + 1) * 60_000; found.length < expected.length; ms += 60_000)
+          if (has(dates, new Date(ms))) found.push(new Date(ms));
+          else if (dates.hours[new Date(ms).getUTCHours()] === "0" && new Date(ms).getUTCMinutes() === 0) ms += 59 * 60_000;
+        deepEqual(found, expected, `${expression} after ${from.toISOString()}`);
+      },
+    ),
+    { numRuns: 100 },
+  );
+});
+
+test("what only some cron programs know is refused", () => {
+  for (const text of [
+    "",
+    "* * * *",
+    "* * * * * *",
+    "60 * * * *",
+    "* 24 * * *",
+    "* * 0 * *",
+    "* * 32 * *",
+    "* * * 13 *",
+    "* * * * 8",
+    "5/15 * * * *",
+    "5-1 * * * *",
+    "*/0 * * * *",
+    "* * L * *",
+    "* * * * 5#2",
+    "* * ? * *",
+    "a * * * *",
+    "1-2-3 * * * *",
+    "1, * * * *",
+    "@reboot",
+  ])
+    equal(datesOf(text), undefined, text);
 });
 
 test("a flow that no mayfly.yaml names gets every request, and has no outlets", () => {
@@ -208,7 +306,10 @@ const refusals: readonly (readonly [text: string, code: string, problem: RegExp]
   [`flows:\n  api:\n    image: a.mfi\n${source}`, "MF_STANDALONE_SETTING", /:3:5 .*from a flow's source/],
   [`flows:\n  api:\n    flow: a.ts\n    image: { new: b.ts, share: 5% }\n${source}`, "MF_STANDALONE_SETTING", /:4:5 /],
   [head, "MF_STANDALONE_SOURCE", /:3:5 .*give the flow an http source/],
-  [`${head}    from:\n      - cron: { every: 1m }\n`, "MF_STANDALONE_SOURCE", /:5:9 .*http sources only/],
+  [`${head}    from:\n      - mqtt: { url: "mqtt://m", topic: t }\n`, "MF_STANDALONE_SOURCE", /:5:9 .*http and cron sources only/],
+  [`${head}    from: [{ cron: { every: 1m, missed: once } }]\n`, "MF_STANDALONE_SOURCE", /missed: .*does not remember/],
+  [`${head}    from: [{ cron: { schedule: "0 5 * * *", timezone: Europe/Berlin } }]\n`, "MF_STANDALONE_SOURCE", /timezone: .*is UTC/],
+  [`${head}    from: [{ cron: { schedule: "1 2 3 4 5 6" } }]\n`, "MF_STANDALONE_SOURCE", /schedule: .*five fields/],
   [`${head}    from: [{ nats: { url: "nats://n:4222", subject: s } }]\n`, "MF_STANDALONE_SOURCE", /from\[0\]\.nats/],
   [`${head}    from: [{ file: { dir: d } }]\n`, "MF_STANDALONE_SOURCE", /:4:14 /],
   [`${head}    from: [{ http: { path: /a, mode: accept } }]\n`, "MF_STANDALONE_SOURCE", /:4:32 .*promises that the message is safe/],
@@ -218,15 +319,26 @@ const refusals: readonly (readonly [text: string, code: string, problem: RegExp]
   [`${head}    from: [{ http: { openapi: a.yaml } }]\n`, "MF_STANDALONE_SOURCE", /no contracts/],
   [`${head}    from: [{ http: { path: /a, auth: { mtls: {} } } }]\n`, "MF_STANDALONE_AUTH", /mtls/],
   [
-    `${head}    from: [{ http: { path: /a, auth: [{ hmac: { secret: "\${S}", header: h } }] } }]\n`,
+    `${head}    from: [{ http: { path: /a, auth: [{ hmac: { secret: "\${S}", header: h, algorithm: sha512 } }] } }]\n`,
     "MF_STANDALONE_AUTH",
-    /auth\[0\]\.hmac/,
+    /auth\[0\]\.hmac\.algorithm: .*SHA-256 only/,
   ],
+  [
+    `${head}    from: [{ http: { path: /a, auth: { hmac: { secret: plain, preset: github } } } }]\n`,
+    "MF_STANDALONE_SECRET",
+    /hmac\.secret/,
+  ],
+
   [`${head}    from: [{ http: { path: /a, auth: { bearer: secret } } }]\n`, "MF_STANDALONE_SECRET", /would be in the ELF/],
   [`${head}    from: [{ http: { path: /a, auth: { apiKey: { keys: { ada: k } } } } }]\n`, "MF_STANDALONE_SECRET", /keys\.ada/],
   [`${head}    from: [{ http: { path: /a, auth: { bearer: "\${file:token}" } } }]\n`, "MF_CONFIG_ENV", /write \$\{NAME\}/],
-  [`${head}${source}    to: { a: { nats: { url: "nats://n:4222", subject: s } } }\n`, "MF_STANDALONE_OUTLET", /:5:16 .*http outlets only/],
-  [`${head}${source}    to: { a: { log: {} } }\n`, "MF_STANDALONE_OUTLET", /to\.a\.log/],
+  [
+    `${head}${source}    to: { a: { nats: { url: "nats://n:4222", subject: s } } }\n`,
+    "MF_STANDALONE_OUTLET",
+    /:5:16 .*http and log outlets only/,
+  ],
+  [`${head}${source}    to: { a: { log: { maxBytes: 9000 } } }\n`, "MF_STANDALONE_OUTLET", /to\.a\.log\.maxBytes/],
+  [`${head}${source}    to: { a: { log: {}, rate: 1/s } }\n`, "MF_STANDALONE_OUTLET", /to\.a\.rate/],
   [`${head}${source}    to: { a: { http: { url: "https://b/" } } }\n`, "MF_STANDALONE_HTTPS", /:5:29 .*name a proxy/],
   [`${head}${source}    to: { a: { http: { url: "ftp://b/" } } }\n`, "MF_URL_INVALID", /:5:29 /],
   [`${head}${source}    to: { a: { http: { url: "http://[::1]/" } } }\n`, "MF_STANDALONE_SETTING", /IPv4 only/],
@@ -257,7 +369,7 @@ test("everything a standalone service can't have is an error with a code, a plac
 });
 
 test("several problems are told together", async () => {
-  await rejects(lower(`journal: { dir: j }\n${head}    key: id\n    from: [{ cron: { every: 1m } }]\n`), (error: Error) => {
+  await rejects(lower(`journal: { dir: j }\n${head}    key: id\n    from: [{ cron: { every: 1m, missed: once } }]\n`), (error: Error) => {
     equal(error.message.split("\n").length, 3);
     return true;
   });

@@ -4,11 +4,23 @@
  *
  *     text ─▶ template, references kept ─▶ refusals ─▶ configuration ─▶ of each flow routes, outlets, limits ─▶ Service
  */
-import { type FlowLimits, type Service, type ServiceAuth, type ServiceFlow, type ServiceRoute, serviceLimits } from "#abi";
+import {
+  type FlowLimits,
+  type Service,
+  type ServiceAuth,
+  type ServiceFlow,
+  type ServiceLine,
+  type ServiceOutlet,
+  type ServiceRoute,
+  type ServiceSchedule,
+  serviceLimits,
+} from "#abi";
 import { CodedError } from "#base";
 import { type ConfigTemplate, type FlowConfig, type GatewayConfig, gatewayLimits, limitsOf } from "#gateway";
-import { lowerOutlet, type SecretCheck } from "./outlets.ts";
+import { type AuthWay, groupOf } from "./credentials.ts";
+import { lowerLine, lowerOutlet, type SecretCheck } from "./outlets.ts";
 import { refuseSettings } from "./refusals.ts";
+import { type CronSource, lowerSchedule } from "./schedules.ts";
 
 type Path = readonly (string | number)[];
 
@@ -56,12 +68,6 @@ const defaultPorts: Readonly<Record<StandaloneTarget, number>> = { microvm: 80, 
 const fixedRecords = 3;
 const recordBytes = 16;
 
-interface AuthWay {
-  readonly bearer?: string;
-  readonly basic?: string;
-  readonly apiKey?: { readonly header: string; readonly keys: Readonly<Record<string, string>> };
-}
-
 /** The part of an http source's settings that a standalone service has. */
 interface HttpSource {
   readonly path?: string;
@@ -72,44 +78,18 @@ interface HttpSource {
   readonly auth?: AuthWay | readonly AuthWay[];
 }
 
-function waysOf(auth: AuthWay, at: Path, checkSecret: SecretCheck): ServiceAuth[] {
-  const found: ServiceAuth[] = [];
-  for (const type of ["bearer", "basic"] as const) {
-    const secret = auth[type];
-    if (secret === undefined) continue;
-    checkSecret(secret, [...at, type]);
-    found.push({ type, header: "authorization", caller: undefined, secret });
-  }
-  for (const [caller, secret] of Object.entries(auth.apiKey?.keys ?? {})) {
-    checkSecret(secret, [...at, "apiKey", "keys", caller]);
-    found.push({ type: "apiKey", header: auth.apiKey?.header ?? "", caller, secret });
-  }
-  return found;
-}
-
-function routesOf(name: string, { from }: FlowConfig, groups: ServiceAuth[][], checkSecret: SecretCheck): readonly ServiceRoute[] {
-  const routes: ServiceRoute[] = [];
-  const at = ["flows", name];
-  for (const [index, { config }] of from.entries()) {
-    const place = [...at, "from", index, "http"];
-    const { path = "", method = "POST", bodyLimit, idHeader, errors, auth } = config as HttpSource;
-    const group =
-      auth === undefined
-        ? []
-        : Array.isArray(auth)
-          ? (auth as readonly AuthWay[]).flatMap((each, way) => waysOf(each, [...place, "auth", way], checkSecret))
-          : waysOf(auth as AuthWay, [...place, "auth"], checkSecret);
-    routes.push({
-      path,
-      methods: typeof method === "string" ? [method] : [...method],
-      timeoutMs: 0,
-      bodyLimit,
-      auth: group.length === 0 ? undefined : groups.push(group) - 1,
-      idHeader,
-      fullErrors: errors === "full",
-    });
-  }
-  return routes;
+function routeOf(config: HttpSource, place: Path, groups: ServiceAuth[][], checkSecret: SecretCheck): ServiceRoute {
+  const { path = "", method = "POST", bodyLimit, idHeader, errors, auth } = config;
+  const group = auth === undefined ? [] : groupOf(auth, [...place, "auth"], checkSecret);
+  return {
+    path,
+    methods: typeof method === "string" ? [method] : [...method],
+    timeoutMs: 0,
+    bodyLimit,
+    auth: group.length === 0 ? undefined : groups.push(group) - 1,
+    idHeader,
+    fullErrors: errors === "full",
+  };
 }
 
 /** Throws MF_OUTLET_MISSING for an outlet that the flow declares and the service lacks, MF_STANDALONE_BATCH for a flow that reads in batches. */
@@ -134,6 +114,8 @@ function checkSize(service: Service): Service {
   const texts = [
     ...outlets.flatMap(({ headers, host, path }) => [...Object.values(headers), host, path]),
     ...flows.flatMap(({ values }) => Object.values(values)),
+    ...flows.flatMap(({ lines }) => lines.map(({ text }) => text)),
+    ...flows.flatMap(({ schedules }) => schedules.map(({ body = "" }) => body)),
   ];
   const routes = flows.reduce((sum, flow) => sum + flow.routes.length, 0);
   const records = flows.length + outlets.length + routes + texts.length + auth.flat().length + fixedRecords;
@@ -163,13 +145,24 @@ function lowerFlow(name: string, flow: FlowConfig, groups: ServiceAuth[][], { re
     const why = "it would be in the ELF, for everybody who has that: write ${NAME}, and set NAME where it starts";
     report(path, why, undefined, "MF_STANDALONE_SECRET");
   };
-  const routes = routesOf(name, flow, groups, checkSecret);
-  if (routes.length === 0) report(at, "a standalone service serves HTTP: give the flow an http source", "from", "MF_STANDALONE_SOURCE");
-  const outlets = Object.entries(flow.to).flatMap(
-    ([outlet, each]) => lowerOutlet(outlet, each, [...at, "to", outlet], report, checkSecret) ?? [],
-  );
+  const routes: ServiceRoute[] = [];
+  const schedules: ServiceSchedule[] = [];
+  for (const [index, { connector, config }] of flow.from.entries()) {
+    const place = [...at, "from", index, connector];
+    if (connector === "cron") schedules.push(...lowerSchedule(`from[${index}]`, config as CronSource, place, report));
+    else routes.push(routeOf(config as HttpSource, place, groups, checkSecret));
+  }
+  if (flow.from.length === 0)
+    report(at, "a standalone service serves HTTP: give the flow an http source, or a cron source", "from", "MF_STANDALONE_SOURCE");
+  const outlets: ServiceOutlet[] = [];
+  const lines: ServiceLine[] = [];
+  for (const [outlet, each] of Object.entries(flow.to)) {
+    const place = [...at, "to", outlet];
+    if (each.connector === "log") lines.push(lowerLine(outlet, each, place, report));
+    else outlets.push(...lowerOutlet(outlet, each, place, report, checkSecret));
+  }
   const values = Object.fromEntries(Object.entries(flow.values).map(([key, value]) => [key.replace(/^mayfly-value-/, ""), value]));
-  return { name, concurrency: flow.concurrency, queue: flow.queue, routes, outlets, values };
+  return { name, concurrency: flow.concurrency, queue: flow.queue, routes, outlets, lines, schedules, values };
 }
 
 function portOf({ written }: ConfigTemplate, { http }: Pick<GatewayConfig, "http">, target: StandaloneTarget): number {
@@ -250,6 +243,8 @@ export function plainService(image: BuiltImage, target: StandaloneTarget = "micr
           { ...route, path: "/*" },
         ],
         outlets: [],
+        lines: [],
+        schedules: [],
         values: {},
       },
     ],

@@ -1,6 +1,7 @@
 /** Outlets of mayfly.yaml → outlets of a service. */
-import type { ServiceOutlet } from "#abi";
+import type { ServiceLine, ServiceOutlet } from "#abi";
 import type { OutletConfig, Report } from "#gateway";
+import { standaloneLimits } from "../limits.ts";
 
 type Path = readonly (string | number)[];
 
@@ -50,7 +51,7 @@ export function lowerOutlet(
   path: Path,
   report: Report,
   checkSecret: SecretCheck,
-): ServiceOutlet | undefined {
+): readonly ServiceOutlet[] {
   const { url, method, headers, auth = {} } = outlet.config as HttpOutlet;
   const at = [...path, "http"];
   const place = placeOf(
@@ -68,18 +69,39 @@ export function lowerOutlet(
     ["apiKey", auth.apiKey?.key],
   ] as const)
     if (text !== undefined) checkSecret(text, [...at, "auth", way, ...(way === "apiKey" ? ["key"] : [])]);
-  if (place === undefined) return undefined;
+  if (place === undefined) return [];
   const { attempts, backoff, age } = outlet.retry;
-  return {
-    ...place,
-    name,
-    scheme: "http",
-    method,
-    timeoutMs: outlet.timeout,
-    attempts,
-    backoffMs: { least: backoff.least, most: backoff.most },
-    retryAgeMs: age,
-    basic: auth.basic ?? place.basic,
-    headers: own,
-  };
+  return [
+    {
+      ...place,
+      name,
+      scheme: "http",
+      method,
+      timeoutMs: outlet.timeout,
+      attempts,
+      backoffMs: { least: backoff.least, most: backoff.most },
+      retryAgeMs: age,
+      basic: auth.basic ?? place.basic,
+      headers: own,
+    },
+  ];
+}
+
+interface LogOutlet {
+  readonly level: ServiceLine["level"];
+  readonly text: string;
+  readonly maxBytes: number;
+}
+
+/** An outlet into the log. */
+export function lowerLine(name: string, { config }: OutletConfig, path: Path, report: Report): ServiceLine {
+  const { level, text, maxBytes } = config as LogOutlet;
+  if (maxBytes > standaloneLimits.lineBytes)
+    report(
+      [...path, "log"],
+      `a line of a standalone service shows ${standaloneLimits.lineBytes} bytes of a body at most: write that, or less`,
+      "maxBytes",
+      "MF_STANDALONE_OUTLET",
+    );
+  return { name, level, text, maxBytes };
 }

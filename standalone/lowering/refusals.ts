@@ -89,16 +89,56 @@ const httpSource: Settings = {
 };
 
 /** Values that are as good as no setting. */
-const plainValues: Readonly<Record<string, unknown>> = { mode: "reply", compress: false, cloudevents: false };
+const plainValues: Readonly<Record<string, unknown>> = {
+  mode: "reply",
+  compress: false,
+  cloudevents: false,
+  missed: "skip",
+  algorithm: "sha256",
+};
 
 const ways: Settings = {
   bearer: true,
   basic: true,
   apiKey: true,
-  hmac: "a standalone service checks no signatures of bodies: check it in the flow (`crypto.subtle`), or use bearer, basic or apiKey",
+  hmac: true,
   jwt: `a standalone service checks no tokens: use bearer, basic or apiKey, or: ${proxyBefore}`,
   oidc: `a standalone service checks no tokens: use bearer, basic or apiKey, or: ${proxyBefore}`,
   mtls: `a standalone service speaks plain HTTP: use bearer, basic or apiKey, or: ${proxyBefore}`,
+};
+
+const hmac: Settings = {
+  preset: true,
+  secret: true,
+  header: true,
+  encoding: true,
+  prefix: true,
+  tolerance: true,
+  algorithm: "a standalone service checks signatures with SHA-256 only: use it, or run this flow with `mayfly serve`",
+};
+
+const cronSource: Settings = {
+  schedule: true,
+  timezone: true,
+  every: true,
+  atStart: true,
+  body: true,
+  contentType: true,
+  missed: `a standalone service does not remember when it ran last: ${serve}`,
+};
+
+const logOutlet: Settings = {
+  level: true,
+  text: true,
+  maxBytes: true,
+  cloudevents: "a standalone service makes no CloudEvents: remove it",
+};
+
+/** Settings of an entry of `to` beside its connector. */
+const ofLine: Settings = {
+  log: true,
+  timeout: "a line of the log takes no time: remove it",
+  retry: "a line of the log is written at once: remove it",
 };
 
 const outlet: Settings = {
@@ -145,24 +185,37 @@ function itemsOf(value: unknown): readonly unknown[] {
 
 type Check = (path: Path, value: unknown, known: Settings, code?: string) => Members;
 
+function refuseAuth(auth: unknown, at: Path, check: Check): void {
+  const entries: readonly (readonly [place: Path, way: unknown])[] = Array.isArray(auth)
+    ? auth.map((each, way) => [[...at, way], each])
+    : [[at, auth]];
+  for (const [place, each] of entries) {
+    const way = check(place, each, ways, "MF_STANDALONE_AUTH");
+    check([...place, "hmac"], way["hmac"], hmac, "MF_STANDALONE_AUTH");
+  }
+}
+
 function refuseFlow(one: Members, at: Path, check: Check, report: Report): void {
   for (const [index, entry] of itemsOf(one["from"]).entries()) {
     const place = [...at, "from", index];
-    for (const name of Object.keys(membersOf(entry)))
-      if (name !== "http") report(place, `a standalone service has http sources only: ${serve}`, name, "MF_STANDALONE_SOURCE");
-    const source = membersOf(entry)["http"];
+    const { http: source, cron, ...others } = membersOf(entry);
+    for (const name of Object.keys(others))
+      report(place, `a standalone service has http and cron sources only: ${serve}`, name, "MF_STANDALONE_SOURCE");
+    check([...place, "cron"], cron, cronSource, "MF_STANDALONE_SOURCE");
     const settings = check([...place, "http"], source, httpSource, "MF_STANDALONE_SOURCE");
-    const auth = settings["auth"];
-    if (Array.isArray(auth))
-      for (const [way, each] of auth.entries()) check([...place, "http", "auth", way], each, ways, "MF_STANDALONE_AUTH");
-    else check([...place, "http", "auth"], auth, ways, "MF_STANDALONE_AUTH");
+    refuseAuth(settings["auth"], [...place, "http", "auth"], check);
   }
   for (const [name, entry] of Object.entries(membersOf(one["to"]))) {
     const place = [...at, "to", name];
     const settings = membersOf(entry);
+    if (settings["log"] !== undefined) {
+      check(place, settings, { ...outlet, ...ofLine, http: "an outlet has one connector" }, "MF_STANDALONE_OUTLET");
+      check([...place, "log"], settings["log"], logOutlet, "MF_STANDALONE_OUTLET");
+      continue;
+    }
     if (settings["http"] === undefined) {
       const connector = Object.keys(settings).find((each) => outlet[each] === undefined) ?? "";
-      report(place, `a standalone service has http outlets only: ${serve}`, connector, "MF_STANDALONE_OUTLET");
+      report(place, `a standalone service has http and log outlets only: ${serve}`, connector, "MF_STANDALONE_OUTLET");
       continue;
     }
     check(place, settings, outlet, "MF_STANDALONE_OUTLET");

@@ -1,10 +1,12 @@
 /** Dates, as HTTP writes them (RFC 9110, 5.6.7) and as logs do (RFC 3339). Years from 1970 to 9999. */
 import { Bytes, putPadded, putText, putByte } from "../bytes";
 
-let year: u32 = 0, month: u32 = 0, day: u32 = 0;
+let year: u32 = 0;
+/** Of the date that was set last, from 1. */
+export let month: u32 = 0, day: u32 = 0;
 
 /** Days since 1970 as a date: years begin in March, so that leap days come last. */
-function setDate(days: u32): void {
+export function setDate(days: u32): void {
   const shifted = days + 719_468;
   const era = shifted / 146_097;
   const ofEra = shifted % 146_097;

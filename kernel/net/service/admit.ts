@@ -5,7 +5,7 @@ import {
 } from "../http/mod";
 import { contentLength, expects, isChunked, lineOf, methodAt, methodLength, valueAt, valueLength } from "../http/head";
 import { headerLines } from "../http/limits";
-import { checkCaller, forgetCaller, noCredentials, putChallenges, putWanted, rightCaller } from "./auth";
+import { bySignature, checkCaller, forgetCaller, noCredentials, putChallenges, putWanted, rightCaller } from "./auth";
 import { flowOf, healthPort, Route } from "./config";
 import { beginEvent, endEvent, eventMade, eventUnmade, headersTooLong, pathAt, pathLength, splitTarget } from "./deliver";
 import { frameBytes, headersBytes } from "./limits";
@@ -14,6 +14,7 @@ import { countFailure, countRefusal, putMetrics } from "./metrics";
 import { detail, extra, refuseForNow, refuseWith, sendProblem, sendProblemOf } from "./problems";
 import { enqueue, giveUp } from "./machines";
 import { findRoute, putMethods } from "./routes";
+import { checkSignatures, keepSignatures, signatureExpired, signatureValid } from "./signatures";
 
 export function startAdmission(): void {
   onAsked(asked);
@@ -147,17 +148,20 @@ function busy(c: Connection): void {
 
 function admit(c: Connection, route: Route): void {
   forgetCaller();
+  let credentials = rightCaller;
   if (route.group > 0) {
-    const result = checkCaller(route.group - 1);
-    if (result !== rightCaller) return denied(c, route.group - 1, result);
+    credentials = checkCaller(route.group - 1);
+    if (credentials !== rightCaller && credentials !== bySignature) return denied(c, route.group - 1, credentials);
   }
   if ((isChunked || contentLength > 0) && isPacked()) return unknownEncoding(c);
   if (isClosing) return refused(c, route, "MF_STOPPING", "the gateway is stopping: send the message again, to the next gateway");
   let m: Message | null = null;
   if (flowOf(route).pending < flowOf(route).queue) m = openMessage(changetype<usize>(c), changetype<usize>(route));
   if (m === null) return refused(c, route, "MF_FLOW_BUSY", "the flow's queue is full: try again later");
-  const result = beginEvent(m, c, route);
+  let result = beginEvent(m, c, route);
+  if (result === eventMade && credentials === bySignature && !keepSignatures(m, route.group - 1)) result = eventUnmade;
   if (result === eventMade) {
+    m.isUnproven = credentials === bySignature;
     c.owner = changetype<usize>(m);
     c.sink = changetype<usize>(eventOf(m));
     c.bodyMost = min<u32>(route.bodyLimit, frameBytes - headersBytes - eventOf(m).length);
@@ -182,10 +186,14 @@ function denied(c: Connection, group: u32, result: u32): void {
     putText(detail, "this path requires credentials: send ");
     putWanted(detail, group);
   } else putText(detail, "the credentials are wrong");
+  challenge(group);
+  sendProblem(c, 401, "MF_UNAUTHORIZED");
+}
+
+function challenge(group: u32): void {
   putText(extra, "www-authenticate: ");
   if (putChallenges(extra, group)) putText(extra, "\r\n");
   else drop(extra);
-  sendProblem(c, 401, "MF_UNAUTHORIZED");
 }
 
 function isPacked(): bool {
@@ -225,10 +233,24 @@ function whole(c: Connection): void {
   const m = changetype<Message>(c.owner);
   const b = eventOf(m);
   if (b.broken) return noRoom(c);
+  if (m.isUnproven) {
+    const found = checkSignatures(m);
+    if (found !== signatureValid) return unsigned(c, found);
+  }
   endEvent(m);
   m.state = queued;
   flowOfMessage(m).received++;
   enqueue(m);
+}
+
+function unsigned(c: Connection, found: u32): void {
+  const m = takeOwner(c);
+  if (m === null) return;
+  const group = changetype<Route>(m.route).group - 1;
+  closeMessage(m);
+  challenge(group);
+  if (found === signatureExpired) return refuseWith(c, 401, "MF_SIGNATURE_EXPIRED", "the signature is of another time: check the sender's clock, and send it anew");
+  refuseWith(c, 401, "MF_SIGNATURE_INVALID", "the signature does not fit the body");
 }
 
 function tooLong(c: Connection): void {

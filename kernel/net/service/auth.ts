@@ -1,10 +1,12 @@
-/** Credentials of callers: a bearer token, a user with a password, keys in a header, as gateway/contract/http/authentication.ts has them. */
+/** Credentials of callers: a bearer token, a user with a password, keys in a header, signatures of the body, as gateway/contract/http/authentication.ts has them. */
 import { Bytes, clear, drop, equalIgnoringCase, lower, putByte, putLatin, putText } from "../bytes";
 import { lineNamed, lineOf, lines, nameAt, nameLength, valueAt, valueLength } from "../http/head";
+import { readBase64 } from "./base64";
 import { firstWay, Way } from "./config";
+import { claimsSignature, signatureType } from "./signatures";
 
-/** Results of a look at the credentials. */
-export const rightCaller: u32 = 0, noCredentials: u32 = 1, wrongCredentials: u32 = 2;
+/** Results of a look at the credentials. `bySignature`: the body has to be seen first. */
+export const rightCaller: u32 = 0, noCredentials: u32 = 1, wrongCredentials: u32 = 2, bySignature: u32 = 3;
 /** Name of the caller whose credentials were right; length 0: it has none. */
 export let callerAt: usize = 0, callerLength: u32 = 0;
 
@@ -52,32 +54,6 @@ function readKey(line: i32): void {
   }
 }
 
-function sextet(byte: u32): u32 {
-  if (byte - 65 < 26) return byte - 65;
-  if (byte - 97 < 26) return byte - 71;
-  if (byte - 48 < 10) return byte + 4;
-  if (byte === 43 || byte === 45) return 62;
-  return byte === 47 || byte === 95 ? 63 : 64;
-}
-
-/** Base64, as Node reads it: of either alphabet, what is neither is read over, up to the first `=`. */
-function readUser(): void {
-  user.length = 0;
-  let bits: u32 = 0;
-  let held: u32 = 0;
-  for (let index: u32 = 0; index < given.length; index++) {
-    const byte = <u32>load<u8>(given.at + index);
-    if (byte === 61) break;
-    const value = sextet(byte);
-    if (value > 63) continue;
-    held = (held << 6) | value;
-    bits += 6;
-    if (bits < 8) continue;
-    bits -= 8;
-    putByte(user, (held >> bits) & 255);
-  }
-}
-
 /** Looks for the credentials of a group in the head of the request that head.ts has. */
 export function checkCaller(group: u32): u32 {
   clear(given);
@@ -101,9 +77,10 @@ function checkWays(group: u32, at: usize, length: u32): u32 {
       if (readScheme(at, length, "bearer") && isSecret(given, way) && !given.broken) return rightCaller;
     } else if (way.type === 1) {
       if (!readScheme(at, length, "basic")) continue;
-      readUser();
+      user.length = 0;
+      readBase64(user, given.at, given.length);
       if (isSecret(user, way) && !user.broken) return rightCaller;
-    } else {
+    } else if (way.type === 2) {
       const key = lineNamed(way.header, way.headerLength);
       if (key < 0) continue;
       gave = true;
@@ -114,6 +91,7 @@ function checkWays(group: u32, at: usize, length: u32): u32 {
       return rightCaller;
     }
   }
+  if (claimsSignature(group)) return bySignature;
   return gave ? wrongCredentials : noCredentials;
 }
 
@@ -132,7 +110,7 @@ export function putWanted(b: Bytes, group: u32): void {
   let isFirst = true;
   for (let each = firstWay; each !== 0; each = changetype<Way>(each).next) {
     const way = changetype<Way>(each);
-    if (way.group !== group || (way.type < 2 && hasHeader) || (way.type === 2 && isRepeated(way))) continue;
+    if (way.group !== group || (way.type < 2 && hasHeader) || (way.type >= 2 && isRepeated(way))) continue;
     if (!isFirst) putText(b, " or ");
     isFirst = false;
     if (way.type < 2) {
@@ -140,7 +118,7 @@ export function putWanted(b: Bytes, group: u32): void {
       putText(b, "the authorization header");
       continue;
     }
-    putText(b, "the header ");
+    putText(b, way.type === signatureType ? "a signature in " : "the header ");
     for (let index: u32 = 0; index < way.headerLength; index++) putByte(b, load<u8>(way.header + index));
   }
 }
@@ -149,7 +127,7 @@ export function putWanted(b: Bytes, group: u32): void {
 function isRepeated(way: Way): bool {
   for (let each = firstWay; each !== changetype<usize>(way); each = changetype<Way>(each).next) {
     const other = changetype<Way>(each);
-    if (other.group === way.group && other.type === 2 && equalIgnoringCase(other.header, other.headerLength, way.header, way.headerLength)) return true;
+    if (other.group === way.group && other.type === way.type && equalIgnoringCase(other.header, other.headerLength, way.header, way.headerLength)) return true;
   }
   return false;
 }

@@ -1,7 +1,8 @@
 /** The service as the ELF carries it (abi/service.ts), as structures. Its texts lie where the host put the frame, until settings fill them in. */
 import { isText } from "../bytes";
 import { take } from "../memory";
-import { nameBytes, records, textBytes } from "./limits";
+import { scheduleTimer, Timer } from "../timers";
+import { frameBytes, nameBytes, records, textBytes } from "./limits";
 import {
   byte, count, expect, frameBroken, isAbsent, kind, nextRecord, openFrame, optionalText, partAt, partLength, serviceMagic, textAt, valid,
 } from "./records";
@@ -62,7 +63,7 @@ export class Route {
 @unmanaged
 export class Way {
   group: u32 = 0;
-  /** 0 bearer, 1 basic, 2 apiKey */
+  /** 0 bearer, 1 basic, 2 apiKey, 3 signature */
   type: u32 = 0;
   header: usize = 0;
   headerLength: u32 = 0;
@@ -70,6 +71,11 @@ export class Way {
   callerLength: u32 = 0;
   secret: usize = 0;
   secretLength: u32 = 0;
+  // of a signature
+  form: u32 = 0;
+  prefix: usize = 0;
+  prefixLength: u32 = 0;
+  toleranceMs: u32 = 0;
   next: usize = 0;
 }
 
@@ -104,12 +110,46 @@ export class Outlet {
   retryAgeMs: f64 = 0;
   headers: usize = 0;
   next: usize = 0;
+  /** It leads into the log: of a line its level, text and most bytes of the body. */
+  isLine: bool = false;
+  level: u32 = 0;
+  text: usize = 0;
+  textLength: u32 = 0;
+  mostBytes: u32 = 0;
   // counted
   sent: u32 = 0;
   requests: u32 = 0;
   retries: u32 = 0;
   dead: u32 = 0;
   pending: u32 = 0;
+}
+
+/** A message by the clock (schedules.ts). Begins with a timer, and is a route's stand-in for its messages. */
+@unmanaged
+export class Schedule extends Timer {
+  route: usize = 0;
+  name: usize = 0;
+  nameLength: u32 = 0;
+  /** 0: by the date. */
+  everyMs: u32 = 0;
+  atStart: bool = false;
+  either: bool = false;
+  /** Texts of "0" and "1". */
+  minutes: usize = 0;
+  hours: usize = 0;
+  days: usize = 0;
+  months: usize = 0;
+  weekdays: usize = 0;
+  contentType: usize = 0;
+  contentTypeLength: u32 = 0;
+  /** 0: an object with the date. */
+  body: usize = 0;
+  bodyLength: u32 = 0;
+  /** Slot of the message of its last run, + 1. */
+  running: u32 = 0;
+  /** Minute since 1970 of its last run. */
+  lastMinute: u64 = 0;
+  next: usize = 0;
 }
 
 export let nameAt: usize = 0, nameLength: u32 = 0;
@@ -119,11 +159,13 @@ export let drainMs: u32 = 0, logLevel: u32 = 1;
 export let port: u32 = 0, healthPort: u32 = 0;
 /** Of all flows. */
 export let outletCount: u32 = 0;
-export let firstFlow: usize = 0, firstRoute: usize = 0, firstWay: usize = 0;
+export let firstFlow: usize = 0, firstRoute: usize = 0, firstWay: usize = 0, firstSchedule: usize = 0;
+export let scheduleCount: u32 = 0;
 
 let lastFlow: usize = 0, lastRoute: usize = 0, lastWay: usize = 0, lastOutlet: usize = 0, lastPair: usize = 0, lastValue: usize = 0;
-/** The flow whose records are being read has a route. */
-let isRouted: bool = true;
+let lastSchedule: usize = 0;
+/** The flow whose records are being read has a route or a schedule. */
+let isReached: bool = true;
 let groups: u32 = 0, seen: u32 = 0, order: u32 = 0;
 
 const most: f64 = 2147483647;
@@ -134,12 +176,12 @@ export function readService(at: usize, length: u32): bool {
   for (let number: u32 = 0; nextRecord(); number++) {
     if (number === records) return false;
     const isOrdered = kind >= order || kind === 5 || (kind === 7 && order === 8);
-    if (!isOrdered || (kind <= 3 && kind === order) || kind === 0 || kind > 9) return false;
+    if (!isOrdered || (kind <= 3 && kind === order) || kind === 0 || kind > 11) return false;
     if (kind > 5 && lastFlow === 0) return false;
     order = kind;
     if (!readRecord() || !valid) return false;
   }
-  return !frameBroken && seen === 3 && port > 0 && firstFlow !== 0 && isRouted;
+  return !frameBroken && seen === 3 && port > 0 && firstFlow !== 0 && isReached;
 }
 
 function readRecord(): bool {
@@ -160,6 +202,8 @@ function readRecord(): bool {
     case 5: return readFlow();
     case 6: return readRoute();
     case 7: return readOutlet();
+    case 9: return readLine();
+    case 11: return readSchedule();
     default: return readPair();
   }
 }
@@ -180,7 +224,7 @@ function readHead(): bool {
 function readFlow(): bool {
   expect(8);
   const at = take(offsetof<Flow>());
-  if (at === 0 || !isRouted) return false;
+  if (at === 0 || !isReached) return false;
   const flow = changetype<Flow>(at);
   flow.name = textAt(0, nameBytes);
   flow.nameLength = partLength(0);
@@ -191,7 +235,7 @@ function readFlow(): bool {
   flow.timeMs = <u32>count(5, most);
   flow.mostSends = <u32>count(6, most);
   flow.logBytes = <u32>count(7, most);
-  isRouted = false;
+  isReached = false;
   lastOutlet = lastValue = 0;
   if (lastFlow === 0) firstFlow = at;
   else changetype<Flow>(lastFlow).next = at;
@@ -200,18 +244,24 @@ function readFlow(): bool {
 }
 
 function readWay(): bool {
-  expect(5);
+  expect(8);
   const at = take(offsetof<Way>());
   if (at === 0) return false;
   const way = changetype<Way>(at);
   way.group = <u32>count(0, records);
-  way.type = <u32>count(1, 2);
+  way.type = <u32>count(1, 3);
   way.header = textAt(2, textBytes);
   way.headerLength = partLength(2);
   way.caller = optionalText(3, textBytes);
   way.callerLength = partLength(3);
   way.secret = textAt(4, textBytes);
   way.secretLength = partLength(4);
+  if (way.type === 3) {
+    way.form = <u32>count(5, 4);
+    way.prefix = textAt(6, textBytes);
+    way.prefixLength = partLength(6);
+    way.toleranceMs = <u32>count(7, most);
+  }
   if (way.group !== groups && way.group + 1 !== groups) return false;
   groups = way.group + 1;
   if (lastWay === 0) firstWay = at;
@@ -226,7 +276,7 @@ function readRoute(): bool {
   if (at === 0) return false;
   const route = changetype<Route>(at);
   route.flow = lastFlow;
-  isRouted = true;
+  isReached = true;
   route.path = textAt(0, textBytes);
   route.pathLength = partLength(0);
   route.methods = textAt(1, textBytes);
@@ -269,22 +319,84 @@ function readOutlet(): bool {
   outlet.basicLength = partLength(11);
   outletCount++;
   lastPair = 0;
+  addOutlet(at);
+  return true;
+}
+
+function addOutlet(at: usize): void {
   if (lastOutlet === 0) changetype<Flow>(lastFlow).firstOutlet = at;
   else changetype<Outlet>(lastOutlet).next = at;
   lastOutlet = at;
+}
+
+function readLine(): bool {
+  expect(4);
+  const at = take(offsetof<Outlet>());
+  if (at === 0) return false;
+  const outlet = changetype<Outlet>(at);
+  outlet.isLine = true;
+  outlet.name = textAt(0, nameBytes);
+  outlet.nameLength = partLength(0);
+  outlet.level = <u32>count(1, 3);
+  outlet.text = textAt(2, textBytes);
+  outlet.textLength = partLength(2);
+  outlet.mostBytes = <u32>count(3, frameBytes);
+  addOutlet(at);
+  return true;
+}
+
+/** A set of numbers: "0" and "1" for each. */
+function setAt(index: u32, length: u32): usize {
+  const at = textAt(index, length);
+  if (partLength(index) !== length) return 0;
+  for (let each: u32 = 0; each < length; each++) if (<u32>load<u8>(at + each) - 48 > 1) return 0;
+  return at;
+}
+
+function readSchedule(): bool {
+  expect(11);
+  const at = take(offsetof<Schedule>());
+  const routeAt = take(offsetof<Route>());
+  if (at === 0 || routeAt === 0) return false;
+  const schedule = changetype<Schedule>(at);
+  changetype<Route>(routeAt).flow = lastFlow;
+  isReached = true;
+  schedule.kind = scheduleTimer;
+  schedule.route = routeAt;
+  schedule.name = textAt(0, nameBytes);
+  schedule.nameLength = partLength(0);
+  schedule.everyMs = <u32>count(1, most);
+  schedule.atStart = byte(2) === 1;
+  if (schedule.everyMs === 0) {
+    schedule.minutes = setAt(3, 60);
+    schedule.hours = setAt(4, 24);
+    schedule.days = setAt(5, 31);
+    schedule.months = setAt(6, 12);
+    schedule.weekdays = setAt(7, 7);
+    if (schedule.minutes === 0 || schedule.hours === 0 || schedule.days === 0 || schedule.months === 0 || schedule.weekdays === 0) return false;
+  }
+  schedule.either = byte(8) === 1;
+  schedule.contentType = textAt(9, nameBytes);
+  schedule.contentTypeLength = partLength(9);
+  schedule.body = optionalText(10, textBytes);
+  schedule.bodyLength = partLength(10);
+  scheduleCount++;
+  if (lastSchedule === 0) firstSchedule = at;
+  else changetype<Schedule>(lastSchedule).next = at;
+  lastSchedule = at;
   return true;
 }
 
 function readPair(): bool {
   expect(2);
   const at = take(offsetof<Pair>());
-  if (at === 0 || (kind === 8 && lastOutlet === 0)) return false;
+  if (at === 0 || (kind === 8 && (lastOutlet === 0 || changetype<Outlet>(lastOutlet).isLine))) return false;
   const pair = changetype<Pair>(at);
   pair.name = textAt(0, nameBytes);
   pair.nameLength = partLength(0);
   pair.value = textAt(1, textBytes);
   pair.valueLength = partLength(1);
-  if (kind === 9) {
+  if (kind === 10) {
     if (lastValue === 0) changetype<Flow>(lastFlow).firstValue = at;
     else changetype<Pair>(lastValue).next = at;
     lastValue = at;

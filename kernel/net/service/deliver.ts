@@ -1,13 +1,13 @@
 /** The `deliver` event of a request (abi/events.ts), with the headers that the gateway's http source would give it. */
 import { Bytes, clear, drop, isTextIgnoringCase, lower, put, putByte, putJson, putLatinJson, putText, startsWith } from "../bytes";
-import { Connection } from "../http/mod";
+import { Connection, putIsoDate } from "../http/mod";
 import {
   authorityLength, authorityOffset, lineNamed, lineOf, lines, methodAt, methodLength, nameAt, nameLength, targetAt, targetLength, valueAt,
   valueLength,
 } from "../http/head";
 import { isFirst, nextOf, repeats } from "../http/names";
 import { callerAt, callerLength, isSecretHeader } from "./auth";
-import { flowOf, hasSeveral, Pair, Route } from "./config";
+import { flowOf, hasSeveral, Pair, Route, Schedule } from "./config";
 import { headersBytes, idBytes } from "./limits";
 import { eventOf, idOf, Message, setNewId } from "./message";
 import { absent, doorMagic } from "./records";
@@ -70,6 +70,20 @@ export const eventMade: u32 = 0, pathUnusable: u32 = 1, headersTooLong: u32 = 2,
 export function beginEvent(m: Message, c: Connection, route: Route): u32 {
   const b = eventOf(m);
   setId(m, route);
+  const from = beginParts(m, "http");
+  const isUsable = putHeaders(b, c, route);
+  if (b.broken) return eventUnmade;
+  if (!isUsable) return pathUnusable;
+  const length = b.length - from;
+  if (length > headersBytes) return headersTooLong;
+  endHeaders(m, from);
+  keepPassed(m, route);
+  return eventMade;
+}
+
+/** The event up to its headers; where they begin. */
+function beginParts(m: Message, source: string): u32 {
+  const b = eventOf(m);
   putU32(b, doorMagic);
   putU32(b, 0);
   putU32(b, 0x0901); // deliver, nine parts
@@ -77,23 +91,51 @@ export function beginEvent(m: Message, c: Connection, route: Route): u32 {
   putF64(b, 0);
   for (let word: u32 = 0; word < 8; word++) putU32(b, 0);
   put(b, idOf(m), m.idLength);
-  putText(b, "http");
+  putText(b, source);
   putF64(b, 1);
-  const from = b.length;
-  const isUsable = putHeaders(b, c, route);
-  if (b.broken) return eventUnmade;
-  if (!isUsable) return pathUnusable;
-  const length = b.length - from;
-  if (length > headersBytes) return headersTooLong;
   setLength(b, 0, 8);
   setLength(b, 1, 32);
   setLength(b, 2, m.idLength);
-  setLength(b, 3, 4);
+  setLength(b, 3, source.length);
   setLength(b, 4, 8);
-  setLength(b, 6, length);
+  return b.length;
+}
+
+function endHeaders(m: Message, from: u32): void {
+  const b = eventOf(m);
+  setLength(b, 6, b.length - from);
   m.bodyStart = b.length;
-  keepPassed(m, route);
-  return eventMade;
+}
+
+/** Makes the whole event of a run by the clock, `dueMs` since 1970. False without memory. */
+export function makeScheduled(m: Message, schedule: Schedule, dueMs: f64): bool {
+  const b = eventOf(m);
+  const route = changetype<Route>(schedule.route);
+  clear(joined);
+  put(joined, flowOf(route).name, flowOf(route).nameLength);
+  putByte(joined, 45);
+  put(joined, schedule.name, schedule.nameLength);
+  putByte(joined, 45);
+  putIsoDate(joined, dueMs);
+  keepId(m);
+  drop(joined);
+  const from = beginParts(m, "cron");
+  putText(b, "{\"mayfly-scheduled-time\":\"");
+  putIsoDate(b, dueMs);
+  putText(b, "\"");
+  member(b, "content-type");
+  putJson(b, schedule.contentType, schedule.contentTypeLength);
+  putOwn(b, route);
+  putByte(b, 125);
+  endHeaders(m, from);
+  if (schedule.body !== 0) put(b, schedule.body, schedule.bodyLength);
+  else {
+    putText(b, "{\"scheduled\":\"");
+    putIsoDate(b, dueMs);
+    putText(b, "\"}");
+  }
+  endEvent(m);
+  return !b.broken;
 }
 
 /** Keeps what requests to outlets pass on of this one. */
@@ -123,7 +165,7 @@ function putLine(b: Bytes, name: string, line: i32): void {
 export function endEvent(m: Message): void {
   const b = eventOf(m);
   setLength(b, 8, b.length - m.bodyStart);
-  store<u32>(b.at, b.length, 4);
+  if (!b.broken) store<u32>(b.at, b.length, 4);
 }
 
 function setLength(b: Bytes, part: u32, length: u32): void {
@@ -293,7 +335,7 @@ function putParameters(b: Bytes): bool {
   return isUsable;
 }
 
-/** Content type and correlation id, the flow's name and its values, which only the configuration gives. */
+/** Content type and correlation id, and what only the configuration gives. */
 function putOthers(b: Bytes, route: Route): void {
   const type = lineOf("content-type");
   if (type >= 0 && valueLength(type) > 0) {
@@ -305,6 +347,11 @@ function putOthers(b: Bytes, route: Route): void {
     member(b, "mayfly-correlation-id");
     putJoined(b, correlation, ", ");
   }
+  putOwn(b, route);
+}
+
+/** The flow's name, where there are several, and its values. */
+function putOwn(b: Bytes, route: Route): void {
   const flow = flowOf(route);
   if (hasSeveral()) {
     member(b, "mayfly-flow");

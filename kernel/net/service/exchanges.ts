@@ -20,7 +20,7 @@ import { beginAnswerFrame, endAnswerFrame, resolveFailure } from "./answers";
 import { Outlet } from "./config";
 import { beginFailure, clearFailure, gatewaysFault, peersFault, reason } from "./ends";
 import { answerBytes, callsUnderWay, quotedBytes, requestAttempts, requestWaitMs } from "./limits";
-import { allSent, fail, giveEvent, outOfMemory } from "./machines";
+import { fail, giveEvent, outOfMemory } from "./machines";
 import { Message } from "./message";
 import { startSends } from "./outlets";
 import { readNumber } from "./settings";
@@ -53,6 +53,11 @@ export class Exchange {
   headLength: u32 = 0;
   body: usize = 0;
   bodyLength: u32 = 0;
+  /** Of a line of the log: they lie in the send's frame. */
+  key: usize = 0;
+  keyLength: u32 = 0;
+  contentType: usize = 0;
+  contentTypeLength: u32 = 0;
   /** Where the body of an answer begins in its frame. */
   answerStart: u32 = 0;
 }
@@ -320,9 +325,7 @@ function sent(exchange: Exchange, outlet: Outlet): void {
   outlet.pending--;
   m.firstSend = exchange.next;
   freeExchange(exchange);
-  if (m.firstSend !== 0) return startSends(m);
-  m.lastSend = 0;
-  allSent(m);
+  startSends(m);
 }
 
 /** Tries again after a while, or gives up with the failure that ends.ts has. */

@@ -53,5 +53,8 @@ export const requestWaitMs: f64 = 1000;
 export const answerBytes: u32 = 16 << 20;
 /** Bytes of an answer that a failure quotes. */
 export const quotedBytes: u32 = 200;
+/** Bytes of the headers that a signature is in, and signatures of one request that are looked at (gateway/contract/limits.ts). */
+export const signatureBytes: u32 = 8192;
+export const signaturesRead: u32 = 16;
 /** Requests to outlets under way at once. */
 export const callsUnderWay: u32 = 256;

@@ -1,5 +1,5 @@
 /** Lines for the console, and for a syslog server: JSON, as the gateway's log has them (gateway/logger.ts). */
-import { Bytes, drop, putByte, putJson, putText } from "../bytes";
+import { Bytes, drop, putByte, putJson, putNumber, putText } from "../bytes";
 import { print, wall } from "../host";
 import { putIsoDate } from "../http/mod";
 import { datagram } from "../names";
@@ -51,6 +51,13 @@ export function putMember(name: string, at: usize, length: u32): void {
   putText(line, name);
   putText(line, "\":");
   putJson(line, at, min<u32>(length, logFieldBytes));
+}
+
+export function putCount(name: string, value: u32): void {
+  putText(line, ",\"");
+  putText(line, name);
+  putText(line, "\":");
+  putNumber(line, value);
 }
 
 /** The fields of a flow's line: an object as it is, or as a text what is no JSON, or too long. */

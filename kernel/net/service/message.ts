@@ -36,6 +36,8 @@ export class Message extends Timer {
   /** The machine holds a slot of the host. */
   hasMachine: bool = false;
   isReady: bool = false;
+  /** Its caller is known once its body is whole. */
+  isUnproven: bool = false;
   /** Its time was over before it was: nobody waits for it. */
   isLate: bool = false;
   // counted for the limits
@@ -57,6 +59,8 @@ export class Message extends Timer {
   /** Of those frames the one that has the reply. */
   replyFrame: usize = 0;
   firstBlame: usize = 0;
+  /** Signatures that are looked at once the body is whole (signatures.ts). */
+  firstClaim: usize = 0;
   /** Header lines that every request to an outlet has for this message: its trace, its correlation id. */
   passed: usize = 0;
   passedLength: u32 = 0;
@@ -145,9 +149,10 @@ export function closeMessage(m: Message): void {
   freeList(m.firstSend);
   freeFrames(m.firstFrame);
   freeList(m.firstBlame);
+  freeList(m.firstClaim);
   release(m.passed);
   m.passed = 0;
-  m.firstSend = m.lastSend = m.firstFrame = m.firstBlame = 0;
+  m.firstSend = m.lastSend = m.firstFrame = m.firstBlame = m.firstClaim = 0;
   m.state = free;
   pending--;
   flowOfMessage(m).pending--;

@@ -8,9 +8,9 @@ import { now, off } from "../host";
 import { beginClosing, Client, Connection, connectionDue, listenForCallers, openConnections, startConnections } from "../http/mod";
 import { listen } from "../streams";
 import { remaining, take } from "../memory";
-import { callTimer, connectionTimer, flowTimer, messageTimer, nextDue, pauseTimer, serviceTimer, setTimer, startTimers, takeDue, Timer } from "../timers";
+import { callTimer, connectionTimer, flowTimer, messageTimer, nextDue, pauseTimer, scheduleTimer, serviceTimer, setTimer, startTimers, takeDue, Timer } from "../timers";
 import { startAdmission } from "./admit";
-import { drainMs, healthPort, port, readService } from "./config";
+import { drainMs, healthPort, port, readService, Schedule, scheduleCount } from "./config";
 import {
   bytesPerConnection, bytesPerMessage, callsUnderWay, configBytes, connections as mostConnections, leastConnections, messages as mostMessages, openTimers,
 } from "./limits";
@@ -20,6 +20,7 @@ import { Message, pending, startMessages } from "./message";
 import { startMetrics } from "./metrics";
 import { exchangeDue, Pause, pauseDue, startExchanges } from "./exchanges";
 import { checkRoutes } from "./routes";
+import { scheduleDue, startSchedules } from "./schedules";
 import { complain, complainOfStart, fillIn, readSettings } from "./settings";
 
 export { done, effectsBuffer, nextJob } from "./machines";
@@ -77,7 +78,7 @@ export function startService(streamNumbers: u32): bool {
   const bytes = remaining();
   const connections = max<u32>(min<u32>(bytes / bytesPerConnection, mostConnections), leastConnections);
   const messages = max<u32>(min<u32>(bytes / bytesPerMessage, mostMessages), leastConnections);
-  const flowTimers = messages + openTimers + callsUnderWay, otherTimers = connections + messages + callsUnderWay + 1;
+  const flowTimers = messages + openTimers + callsUnderWay, otherTimers = connections + messages + callsUnderWay + scheduleCount + 1;
   if (
     startMetrics() && startConnections(min<u32>(connections, streamNumbers), streamNumbers) && startMessages(messages) && startTimers(flowTimers, otherTimers) &&
     startBlocks(remaining() - 64)
@@ -87,6 +88,7 @@ export function startService(streamNumbers: u32): bool {
     listenForCallers();
     listen(port);
     if (healthPort !== 0) listen(healthPort);
+    startSchedules();
     return true;
   }
   complainOfStart("there is too little memory to serve: give the machine more");
@@ -118,6 +120,7 @@ export function runService(): u64 {
       case flowTimer: timerDue(changetype<FlowTimer>(timer)); break;
       case callTimer: exchangeDue(changetype<Client>(timer)); break;
       case pauseTimer: pauseDue(changetype<Pause>(timer)); break;
+      case scheduleTimer: scheduleDue(changetype<Schedule>(timer)); break;
       default: if (!isOff) end(0);
     }
   }

@@ -12,8 +12,10 @@ import { beginFailure, flowsFault, gatewaysFault, peersFault, reason } from "./e
 import { begin, Exchange, freeExchange, newExchange } from "./exchanges";
 import { trouble } from "./headers";
 import { flowOfMessage, Message } from "./message";
-import { count, partAt, partLength } from "./records";
-import { headersRefused, methodRefused, noMemory, pathRefused, putRequest, requestMade, Wanted } from "./requests";
+import { beginLine, endLine, putCount, putMember } from "./log";
+import { allSent } from "./machines";
+import { count, isAbsent, partAt, partLength } from "./records";
+import { headersRefused, methodRefused, noMemory, pathRefused, putRequest, putSendKey, requestMade, Wanted } from "./requests";
 
 // @ts-ignore: decorator
 @lazy const wanted: Wanted = changetype<Wanted>(memory.data(64, 8));
@@ -38,6 +40,7 @@ function makeHead(m: Message, outlet: Outlet, first: u32, isCall: bool, number: 
 
 /** Keeps a `send` until the flow is complete; its record is the current one. False: `trouble` says why, or there is no memory. */
 export function addSend(m: Message, outlet: Outlet): bool {
+  if (outlet.isLine) return addLine(m, outlet);
   const result = makeHead(m, outlet, 2, false, m.sends - 1);
   if (result !== requestMade) {
     drop(head);
@@ -53,11 +56,30 @@ export function addSend(m: Message, outlet: Outlet): bool {
   exchange.bodyLength = wanted.isBodiless ? 0 : partLength(4);
   exchange.isHead = wanted.isHead;
   clear(head);
+  addExchange(m, outlet, exchange);
+  return true;
+}
+
+function addLine(m: Message, outlet: Outlet): bool {
+  const exchange = newExchange(m, outlet, false, m.sends - 1);
+  if (exchange === null) return false;
+  if (!isAbsent(1)) {
+    exchange.key = partAt(1);
+    exchange.keyLength = partLength(1);
+  }
+  exchange.contentType = partAt(2);
+  exchange.contentTypeLength = partLength(2);
+  exchange.body = partAt(4);
+  exchange.bodyLength = partLength(4);
+  addExchange(m, outlet, exchange);
+  return true;
+}
+
+function addExchange(m: Message, outlet: Outlet, exchange: Exchange): void {
   if (m.lastSend === 0) m.firstSend = changetype<usize>(exchange);
   else changetype<Exchange>(m.lastSend).next = changetype<usize>(exchange);
   m.lastSend = changetype<usize>(exchange);
   outlet.pending++;
-  return true;
 }
 
 /** Makes a `call`, whose record is the current one. False without memory. */
@@ -73,6 +95,12 @@ export function startCall(m: Message): bool {
   if (outlet === null) {
     putFailure(flowsFault, "MF_OUTLET_UNKNOWN", "");
     putUnknownOutlet(reason, flowOfMessage(m), partAt(2), partLength(2));
+    return resolveFailure(m, number);
+  }
+  if (outlet.isLine) {
+    putFailure(flowsFault, "MF_OUTLET_NO_ANSWER", "the outlet ");
+    put(reason, outlet.name, outlet.nameLength);
+    putText(reason, " (log) can't answer: use send");
     return resolveFailure(m, number);
   }
   const result = makeHead(m, outlet, 4, true, number);
@@ -121,11 +149,41 @@ function refuseCall(m: Message, number: u32, result: u32): bool {
   return resolveFailure(m, number);
 }
 
-/** Begins the sends of a complete flow. */
+/** Begins the next send of a complete flow; lines of the log are written on the way. */
 export function startSends(m: Message): void {
-  const exchange = changetype<Exchange>(m.firstSend);
-  exchange.beganUs = now();
-  begin(exchange);
+  while (m.firstSend !== 0) {
+    const exchange = changetype<Exchange>(m.firstSend);
+    const outlet = changetype<Outlet>(exchange.outlet);
+    if (!outlet.isLine) {
+      exchange.beganUs = now();
+      return begin(exchange);
+    }
+    writeLine(m, outlet, exchange);
+    outlet.sent++;
+    outlet.pending--;
+    m.firstSend = exchange.next;
+    freeExchange(exchange);
+  }
+  m.lastSend = 0;
+  allSent(m);
+}
+
+// @ts-ignore: decorator
+@lazy const sendKey: Bytes = changetype<Bytes>(memory.data(16, 8));
+
+/** As the gateway's log outlet writes it (connectors/log/outlet.ts). */
+function writeLine(m: Message, outlet: Outlet, exchange: Exchange): void {
+  if (!beginLine(outlet.level, m)) return;
+  putMember("outlet", outlet.name, outlet.nameLength);
+  clear(sendKey);
+  putSendKey(sendKey, m, false, exchange.number);
+  putMember("send", sendKey.at, sendKey.length);
+  drop(sendKey);
+  if (exchange.key !== 0) putMember("key", exchange.key, exchange.keyLength);
+  putMember("contentType", exchange.contentType, exchange.contentTypeLength);
+  putCount("bytes", exchange.bodyLength);
+  putMember("body", exchange.body, min<u32>(exchange.bodyLength, outlet.mostBytes));
+  endLine(outlet.level, outlet.text, outlet.textLength);
 }
 
 /** Ends all that is under way for a message. */

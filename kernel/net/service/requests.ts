@@ -139,14 +139,19 @@ function putPair(out: Bytes, pair: Pair): void {
 /** The same for every attempt at this send or call, and for no other message: flow/id/random/number. */
 function putKey(out: Bytes, m: Message, wanted: Wanted): void {
   putText(out, "idempotency-key: ");
+  putSendKey(out, m, wanted.isCall, wanted.number);
+  putText(out, "\r\n");
+}
+
+/** Puts the key of a send or a call: the same for each attempt at it. */
+export function putSendKey(out: Bytes, m: Message, isCall: bool, number: u32): void {
   put(out, flowOfMessage(m).name, flowOfMessage(m).nameLength);
   putByte(out, 47);
   put(out, idOf(m), m.idLength);
   putByte(out, 47);
   put(out, nonceAt(m), nonceLength);
-  putText(out, wanted.isCall ? "/call/" : "/");
-  putNumber(out, wanted.number);
-  putText(out, "\r\n");
+  putText(out, isCall ? "/call/" : "/");
+  putNumber(out, number);
 }
 
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -287,6 +287,7 @@ function fillPairs(from: usize): bool {
 function fillOutlets(from: usize): bool {
   for (let at = from; at !== 0; at = changetype<Outlet>(at).next) {
     const outlet = changetype<Outlet>(at);
+    if (outlet.isLine) continue;
     if (!fillPairs(outlet.headers) || !fill(outlet.host, outlet.hostLength)) return false;
     outlet.host = filledAt;
     outlet.hostLength = filledLength;

@@ -1,4 +1,4 @@
-/** SHA-256 (FIPS 180-4, 6.2), for ids that are too long to be kept. */
+/** SHA-256 (FIPS 180-4, 6.2), for ids that are too long to be kept, and HMAC with it (RFC 2104), for signatures. One text at a time. */
 // @ts-ignore: decorator
 @lazy const constants: usize = memory.data<u32>([
   0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3,
@@ -40,22 +40,90 @@ function block(at: usize): void {
   setState(4, stateOf(4) + e); setState(5, stateOf(5) + f); setState(6, stateOf(6) + g); setState(7, stateOf(7) + h);
 }
 
-/** Writes the digest as 64 hexadecimal digits. */
-export function writeSha256(at: usize, length: u32, to: usize): void {
+let held: u32 = 0;
+let total: u64 = 0;
+
+export const digestBytes: u32 = 32;
+const blockBytes: u32 = 64;
+
+/** Begins a text. */
+export function beginSha256(): void {
   setState(0, 0x6a09e667); setState(1, 0xbb67ae85); setState(2, 0x3c6ef372); setState(3, 0xa54ff53a);
   setState(4, 0x510e527f); setState(5, 0x9b05688c); setState(6, 0x1f83d9ab); setState(7, 0x5be0cd19);
-  const whole = length & ~63;
-  for (let from: u32 = 0; from < whole; from += 64) block(at + from);
-  const rest = length - whole;
-  const padded: u32 = rest < 56 ? 64 : 128;
-  memory.fill(tail, 0, 128);
-  memory.copy(tail, at + whole, rest);
-  store<u8>(tail + rest, 0x80);
-  store<u64>(tail + padded - 8, bswap<u64>(<u64>length << 3));
+  held = 0;
+  total = 0;
+}
+
+/** Adds bytes to the text. */
+export function addSha256(at: usize, length: u32): void {
+  total += length;
+  if (held > 0) {
+    const more = min<u32>(blockBytes - held, length);
+    memory.copy(tail + held, at, more);
+    held += more;
+    at += more;
+    length -= more;
+    if (held < blockBytes) return;
+    block(tail);
+    held = 0;
+  }
+  for (; length >= blockBytes; at += blockBytes, length -= blockBytes) block(at);
+  memory.copy(tail, at, length);
+  held = length;
+}
+
+/** Ends the text, and writes its digest: 32 bytes. */
+export function endSha256(to: usize): void {
+  const padded: u32 = held < 56 ? blockBytes : 2 * blockBytes;
+  memory.fill(tail + held, 0, padded - held);
+  store<u8>(tail + held, 0x80);
+  store<u64>(tail + padded - 8, bswap<u64>(total << 3));
   block(tail);
-  if (padded > 64) block(tail + 64);
+  if (padded > blockBytes) block(tail + blockBytes);
+  for (let index: u32 = 0; index < 8; index++) store<u32>(to + (<usize>index << 2), bswap<u32>(stateOf(index)));
+}
+
+// @ts-ignore: decorator
+@lazy const digest: usize = memory.data(32, 16);
+
+/** Writes the digest as 64 hexadecimal digits. */
+export function writeSha256(at: usize, length: u32, to: usize): void {
+  beginSha256();
+  addSha256(at, length);
+  endSha256(digest);
   for (let index: u32 = 0; index < 64; index++) {
-    const digit = (stateOf(index >> 3) >> (28 - ((index & 7) << 2))) & 15;
+    const digit = (<u32>load<u8>(digest + (index >> 1)) >> (index & 1 ? 0 : 4)) & 15;
     store<u8>(to + index, digit < 10 ? 48 + digit : 87 + digit);
   }
+}
+
+// @ts-ignore: decorator
+@lazy const pad: usize = memory.data(64, 16);
+
+function addPad(value: u32): void {
+  for (let index: u32 = 0; index < blockBytes; index++) store<u8>(pad + index, <u32>load<u8>(pad + index) ^ value);
+  addSha256(pad, blockBytes);
+}
+
+/** Begins an HMAC under a key; its text follows by `addSha256`. */
+export function beginHmac(key: usize, length: u32): void {
+  memory.fill(pad, 0, blockBytes);
+  if (length <= blockBytes) memory.copy(pad, key, length);
+  else {
+    beginSha256();
+    addSha256(key, length);
+    endSha256(pad);
+  }
+  beginSha256();
+  addPad(0x36);
+}
+
+/** Ends it, and writes 32 bytes. */
+export function endHmac(to: usize): void {
+  endSha256(digest);
+  beginSha256();
+  addPad(0x36 ^ 0x5c);
+  addSha256(digest, digestBytes);
+  endSha256(to);
+  memory.fill(pad, 0, blockBytes);
 }

@@ -32,14 +32,17 @@ export class NetHost<E extends NetExports = NetExports> {
   console = "";
   /** The code of `off`, once it was called. */
   ended: number | undefined;
+  /** The wall clock at virtual time 0. */
+  #wallMs: number;
   readonly #random: Prng;
 
   constructor(module: WebAssembly.Module, options: HostOptions) {
     this.#random = prng(options.seed ?? 1);
+    this.#wallMs = options.wallMs ?? 1.79e12;
     const bytes = (at: number, length: number): Uint8Array => new Uint8Array(this.exports.memory.buffer, at >>> 0, length >>> 0);
     const host = {
       now: () => BigInt(Math.floor(this.nowUs)),
-      wall: () => (options.wallMs ?? 1.79e12) + this.nowUs / 1000,
+      wall: () => this.wallMs,
       random: (at: number, length: number) => {
         const to = bytes(at, length);
         for (let index = 0; index < to.length; index++) to[index] = this.#random.uint32();
@@ -51,6 +54,15 @@ export class NetHost<E extends NetExports = NetExports> {
     this.exports = new WebAssembly.Instance(module, { host, ...options.imports }).exports as unknown as E;
     const pages = Math.ceil((options.memoryBytes ?? 1 << 20) / 65_536) - this.exports.memory.buffer.byteLength / 65_536;
     if (pages > 0) this.exports.memory.grow(pages);
+  }
+
+  /** Milliseconds since 1970; somebody may set it. */
+  get wallMs(): number {
+    return this.#wallMs + this.nowUs / 1000;
+  }
+
+  set wallMs(ms: number) {
+    this.#wallMs = ms - this.nowUs / 1000;
   }
 
   /** Gives the module one frame, as the drivers would. */

@@ -52,6 +52,8 @@ export const plainFlow: ServiceFlow = {
     { path: "/", methods: ["POST"], timeoutMs: 0, bodyLimit: 8 * 2 ** 20, auth: undefined, idHeader: "idempotency-key", fullErrors: false },
   ],
   outlets: [],
+  lines: [],
+  schedules: [],
   values: {},
 };
 
