@@ -25,4 +25,6 @@ export const nativeFunctions = [
   "rsaPrivate",
   "curve",
   "edwards",
+  "inflate",
+  "deflate",
 ] as const;

@@ -64,6 +64,12 @@ export interface Native {
   csv(text: string | Uint8Array, delimiter: string, options: number, most: number, names?: readonly string[]): unknown[];
   /** Text of bytes in a charset of one byte a character; `high` are the 128 characters of the bytes from 0x80 on. */
   decodeBytes(bytes: Uint8Array, high: string): string;
+  /**
+   * Goes on to inflate or deflate `input`, which is the same in every call; `work` keeps where it is (kernel/native/inflate.ts, deflate.ts have its
+   * layout), zeroes at first. Gives the bytes of output in it, which the next call overwrites; inflate -1 for input that ends early, -2 for damage.
+   */
+  inflate(work: Uint8Array, input: Uint8Array): number;
+  deflate(work: Uint8Array, input: Uint8Array): number;
   /** True when an allocation failed in this step, whoever caught that. */
   exhausted(): boolean;
 }

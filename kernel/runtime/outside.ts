@@ -43,6 +43,9 @@ const native: Native = {
   rsaPrivate: notInNode,
   curve: notInNode,
   edwards: notInNode,
+  // and so are the streams of compression
+  inflate: notInNode,
+  deflate: notInNode,
   equal: (a, b) => a.length === b.length && equalInNode(a, b),
   stringify: (value) => JSON.stringify(value),
   exhausted: () => false,

@@ -2,7 +2,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { defaultFlowLimits } from "#abi";
+import { defaultFlowLimits, type FlowLimits } from "#abi";
 import { fromUtf8 } from "#base";
 import { buildImage } from "#image";
 import { embeddedMonitor } from "#monitors";
@@ -25,8 +25,8 @@ export interface FlowMachine {
   close(): Promise<void>;
 }
 
-/** Builds the module at `code`; `files` lie beside it. */
-export async function flowMachine(code: string): Promise<FlowMachine> {
+/** Builds the module with this text. `cpuMs`: of a step. */
+export async function flowMachine(code: string, { cpuMs }: Pick<FlowLimits, "cpuMs"> = limits): Promise<FlowMachine> {
   const folder = await mkdtemp(join(tmpdir(), "mayfly-conformance-"));
   const monitor = embeddedMonitor({ workers: 1 });
   try {
@@ -47,7 +47,7 @@ export async function flowMachine(code: string): Promise<FlowMachine> {
           seed: new Uint8Array(32),
           timeMs: Date.UTC(2026, 0, 1),
         };
-        const { reply, failure } = await driveMachine(monitor, image, { limits, stimulus, stub: () => noAnswer });
+        const { reply, failure } = await driveMachine(monitor, image, { limits: { ...limits, cpuMs }, stimulus, stub: () => noAnswer });
         if (failure !== undefined) return { reply: undefined, failure: `${failure.code}: ${failure.message}` };
         return { reply: fromUtf8(reply?.body ?? new Uint8Array(0)), failure: "" };
       },

@@ -1,57 +1,76 @@
-/** The part `compression`: CompressionStream and DecompressionStream over whole bodies, by the package fflate. */
-import { deflateSync, gunzipSync, gzipSync, inflateSync, unzlibSync, zlibSync } from "fflate";
+/** The part `compression`: CompressionStream and DecompressionStream over whole bodies, by native code. */
 import { kernel } from "../link.ts";
+import { deflateRaw, type Inflated, inflateRaw, sumKinds } from "./packing.ts";
 import { table } from "../table.ts";
 import { bytesOf, PairOfStreams } from "./streams.ts";
 
 interface Format {
-  compress(bytes: Uint8Array): Uint8Array;
-  decompress(bytes: Uint8Array): Uint8Array;
-  /** Throws when the sum at the end of `packed` is not that of `bytes`; fflate looks at none. */
-  check(packed: DataView, bytes: Uint8Array): void;
+  readonly sum: number;
+  /** The bytes in front of what is compressed. */
+  readonly head: Uint8Array;
+  /** Their number in packed bytes. Throws TypeError. */
+  headOf(packed: Uint8Array): number;
+  /** The bytes behind it. */
+  tail(sum: number, length: number): Uint8Array;
 }
 
-const crcTable = Int32Array.from({ length: 256 }, (_, byte) => {
-  let crc = byte;
-  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
-  return crc;
-});
-
-/** CRC-32 (RFC 1952, §8). */
-function crc32(bytes: Uint8Array): number {
-  let crc = -1;
-  for (let index = 0; index < bytes.length; index++) crc = crcTable[(crc ^ bytes[index]!) & 0xff]! ^ (crc >>> 8);
-  return ~crc >>> 0;
+function wrong(why: string): never {
+  throw new TypeError(why);
 }
 
-/** Adler-32 (RFC 1950, §8.2). 3,800 bytes are fewer than the sums overflow at. */
-function adler32(bytes: Uint8Array): number {
-  let [low, high] = [1, 0];
-  for (let at = 0; at < bytes.length; at += 3_800) {
-    const end = Math.min(at + 3_800, bytes.length);
-    for (let index = at; index < end; index++) high += low += bytes[index]!;
-    low %= 65_521;
-    high %= 65_521;
+function endsEarly(): never {
+  return wrong("they end early");
+}
+
+/** Of gzip's head (RFC 1952, §2.3): flags. */
+const [hasHeadSum, hasExtra, hasName, hasComment, reserved] = [2, 4, 8, 16, 0xe0];
+
+function gzipHead(packed: Uint8Array): number {
+  if (packed.length < 10) endsEarly();
+  if (packed[0] !== 0x1f || packed[1] !== 0x8b || packed[2] !== 8) wrong("they do not begin with a head of gzip");
+  const flags = packed[3]!;
+  if ((flags & reserved) !== 0) wrong("the head has flags that are not known");
+  let at = 10;
+  if ((flags & hasExtra) !== 0) at += 2 + (packed[at]! | (packed[at + 1]! << 8));
+  for (const flag of [hasName, hasComment]) {
+    if ((flags & flag) === 0) continue;
+    at = packed.indexOf(0, at) + 1;
+    if (at === 0) endsEarly();
   }
-  return ((high << 16) | low) >>> 0;
+  if ((flags & hasHeadSum) === 0) return at;
+  const sum = inflateRaw(packedStored(packed.subarray(0, at)), 0, sumKinds.crc32).sum;
+  if ((packed[at]! | (packed[at + 1]! << 8)) !== (sum & 0xffff)) wrong("the sum of the head is another");
+  return at + 2;
 }
+
+/** Bytes of fewer than 64 KiB as deflate has them in a stored block: their sum comes with them. */
+function packedStored(bytes: Uint8Array): Uint8Array {
+  return whole([Uint8Array.of(1, bytes.length, bytes.length >> 8, ~bytes.length, ~bytes.length >> 8), bytes]);
+}
+
+/** The head of zlib's format (RFC 1950, §2.2). */
+function zlibHead([method, flags]: Uint8Array): number {
+  if (method === undefined || flags === undefined) return endsEarly();
+  if ((method & 15) !== 8 || method >> 4 > 7 || ((method << 8) | flags) % 31 !== 0) wrong("they do not begin with a head of zlib");
+  if ((flags & 32) !== 0) wrong("they need a dictionary");
+  return 2;
+}
+
+function littleEndian(...numbers: number[]): Uint8Array {
+  return Uint8Array.from(numbers.flatMap((number) => [number, number >> 8, number >> 16, number >> 24]));
+}
+
+const nothing = new Uint8Array(0);
 
 const formats: Readonly<Record<string, Format>> = table({
   gzip: {
-    compress: (bytes) => gzipSync(bytes, { mtime: 0 }),
-    decompress: (bytes) => gunzipSync(bytes),
-    check(packed, bytes) {
-      if (packed.getUint32(packed.byteLength - 8, true) !== crc32(bytes)) throw new TypeError("the sum at the end is another");
-    },
+    sum: sumKinds.crc32,
+    head: Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff),
+    headOf: gzipHead,
+    tail: (sum, length) => littleEndian(sum, length),
   },
-  deflate: {
-    compress: (bytes) => zlibSync(bytes),
-    decompress: (bytes) => unzlibSync(bytes),
-    check(packed, bytes) {
-      if (packed.getUint32(packed.byteLength - 4) !== adler32(bytes)) throw new TypeError("the sum at the end is another");
-    },
-  },
-  "deflate-raw": { compress: (bytes) => deflateSync(bytes), decompress: (bytes) => inflateSync(bytes), check: () => undefined },
+  deflate: { sum: sumKinds.adler32, head: Uint8Array.of(0x78, 0x9c), headOf: zlibHead, tail: (sum) => littleEndian(sum).reverse() },
+  "deflate-raw": { sum: sumKinds.none, head: nothing, headOf: () => 0, tail: () => nothing },
 });
 
 function formatOf(name: unknown, by: string): Format {
@@ -85,23 +104,39 @@ class WholeStream extends PairOfStreams {
   }
 }
 
+function compress({ sum: kind, head, tail }: Format, bytes: Uint8Array): Uint8Array {
+  const { pieces, sum } = deflateRaw(bytes, kind);
+  return whole([head, ...pieces, tail(sum, bytes.length)]);
+}
+
+function decompress({ sum: kind, headOf, tail }: Format, packed: Uint8Array): Uint8Array {
+  const head = headOf(packed);
+  if (head > packed.length) endsEarly();
+  const { pieces, sum, end }: Inflated = inflateRaw(packed, head, kind);
+  const bytes = whole(pieces);
+  const expected = tail(sum, bytes.length);
+  if (end + expected.length > packed.length) endsEarly();
+  for (let index = 0; index < expected.length; index++) if (expected[index] !== packed[end + index]) wrong("the sum at the end is another");
+  if (end + expected.length < packed.length) wrong("something stands behind the end");
+  return bytes;
+}
+
 class CompressionStream extends WholeStream {
-  constructor(format: string) {
-    const { compress } = formatOf(format, "CompressionStream");
-    super(compress);
+  constructor(name: string) {
+    const format = formatOf(name, "CompressionStream");
+    super((bytes) => compress(format, bytes));
   }
 }
 
 class DecompressionStream extends WholeStream {
-  constructor(format: string) {
-    const { decompress, check } = formatOf(format, "DecompressionStream");
+  constructor(name: string) {
+    const format = formatOf(name, "DecompressionStream");
     super((packed) => {
       try {
-        const bytes = decompress(packed);
-        check(new DataView(packed.buffer, packed.byteOffset, packed.byteLength), bytes);
-        return bytes;
+        return decompress(format, packed);
       } catch (cause) {
-        throw Object.assign(new TypeError(`DecompressionStream: the bytes are not ${format}: ${(cause as Error).message}`), { cause });
+        if (!(cause instanceof TypeError)) throw cause;
+        throw Object.assign(new TypeError(`DecompressionStream: the bytes are not ${name}: ${cause.message}`), { cause });
       }
     });
   }

@@ -1,7 +1,6 @@
 /** Streams over whole bodies, in a machine: what a body from a stream is to fetch, replies and sends, and what fails. */
 import { deepEqual, match } from "node:assert/strict";
 import { test } from "node:test";
-import { gunzipSync } from "node:zlib";
 import { deliverBody, run } from "../testing/fake-machine.ts";
 
 async function end(handler: string) {
@@ -10,9 +9,9 @@ async function end(handler: string) {
 }
 
 test("a stream is replied and fetched with, read to its end", async () => {
-  const replied = (await end('() => new Response(new Blob(["hello"]).stream().pipeThrough(new CompressionStream("gzip")))')).at(-1);
+  const replied = (await end('() => new Response(new Blob(["hello"]).stream())')).at(-1);
   if (replied?.kind !== "done") throw new Error(JSON.stringify(replied));
-  deepEqual(gunzipSync(replied.reply?.body ?? new Uint8Array(0)).toString(), "hello");
+  deepEqual(Buffer.from(replied.reply?.body ?? []).toString(), "hello");
   const asked = await end('async () => { await fetch("https://a.example", { method: "POST", body: letters() }); }');
   const call = asked.find(({ kind }) => kind === "call");
   if (call?.kind !== "call") throw new Error(JSON.stringify(asked));

@@ -5,6 +5,7 @@ import { openEffects, openEvents } from "./door.ts";
 import { openCsv, openForm, openJson, openXml } from "./formats.ts";
 import { openHttp } from "./http.ts";
 import { openImage } from "./image.ts";
+import { openInflate } from "./inflate.ts";
 import { openJournal, openRecords } from "./journal.ts";
 import { openKey } from "./key.ts";
 import { openNatives } from "./natives.ts";
@@ -23,4 +24,5 @@ export const targets: Readonly<Record<string, Open>> = {
   http: openHttp,
   key: openKey,
   natives: openNatives,
+  inflate: openInflate,
 };
