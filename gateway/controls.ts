@@ -68,7 +68,7 @@ export class Controls implements Controlled {
     return { flow, outlet, state: paused ? "paused" : "running", kept, waiting: served.outbox(outlet)?.depth ?? 0 };
   }
 
-  queue(flow: string | undefined): object {
+  async queue(flow: string | undefined): Promise<object> {
     const flows = flow === undefined ? [...this.#ports.flows.values()] : [this.#served(flow)];
     return { flows: flows.map(queueOf) };
   }

@@ -29,6 +29,7 @@ import { Listeners } from "./listeners.ts";
 import { MessageEvents } from "./http/message-events.ts";
 import { addMessages } from "./http/messages.ts";
 import { addWatched } from "./http/watched.ts";
+import { historyAnswer } from "./history-elsewhere.ts";
 import { Recorded } from "./recorded.ts";
 import type { ReplayPort } from "./history/history.ts";
 import { LetterRetries, unknownFlow } from "./letter-retries.ts";
@@ -50,6 +51,7 @@ import type { FlowImage, LoadFlow, Runner } from "./contract/runner.ts";
 import { type Tracing, untraced } from "./contract/tracing.ts";
 import { type ReportUnexpected } from "./contract/unexpected.ts";
 import { UnexpectedErrors } from "./unexpected-errors.ts";
+import { controlAnswer, ControlsEverywhere } from "./controls-elsewhere.ts";
 import { Controls, type ImageKeeper } from "./controls.ts";
 import { addSleepers } from "./http/sleepers.ts";
 import { SleepersShown } from "./sleepers-shown.ts";
@@ -226,6 +228,7 @@ class TheGateway implements Gateway, Administered {
     this.#recorded = new Recorded({
       memory: this.#memory,
       history: ports.history,
+      cluster: ports.cluster,
       replay: ports.replay,
       now: () => this.#clock.now(),
       inject: (flow, message) => this.inject(flow, message),
@@ -452,7 +455,11 @@ class TheGateway implements Gateway, Administered {
       if (this.#stopped !== undefined) throw stoppedEarly();
       this.#listeners.show(this.#ports.connectors.describe?.(this.#config));
       this.#listeners.routesAreThere();
-      await this.#shared.shares?.cluster.begin(new Partitions(this.#flows, this.#retries, this.#shared));
+      const answers = [
+        (question: unknown) => historyAnswer(question, () => this.#recorded.own),
+        (question: unknown) => controlAnswer(question, this.#controls),
+      ];
+      await this.#shared.shares?.cluster.begin(new Partitions(this.#flows, this.#retries, answers, this.#shared));
       this.#state = "running";
     } catch (error) {
       await this.#close();
@@ -490,7 +497,8 @@ class TheGateway implements Gateway, Administered {
     for (const add of [addProbes, addMetrics, addAdmin]) add(routes, this, access);
     addWatched(routes, this.#watching, access);
     addMessages(routes, this.#recorded, access);
-    addControl(routes, this.#controls, access);
+    const { cluster } = this.#ports;
+    addControl(routes, cluster === undefined ? this.#controls : new ControlsEverywhere(this.#controls, cluster), access);
     if (this.#ports.clusterDesk !== undefined) addCluster(routes, this.#memory, this.#ports.clusterDesk, access);
     this.#approving.addEndpoints(routes, access);
     addSleepers(routes, this.#sleepersShown, access);

@@ -26,6 +26,7 @@ export {
   type ForwardedMessage,
   type ForwardedOrigin,
   type Partition,
+  type NodeAnswer,
   type PartitionHost,
   type PartitionLoad,
   partitionOf,

@@ -46,16 +46,19 @@ export function checkForCluster({ flows, functions, approvals }: GatewayConfig):
 export class Partitions implements PartitionHost {
   readonly #flows: ReadonlyMap<string, ServedFlow>;
   readonly #retries: LetterRetries;
+  readonly #answers: readonly ((question: unknown) => Promise<unknown>)[];
   readonly #ports: Pick<ServedFlowPorts, "shares" | "clock" | "unexpected">;
 
-  /** `flows` as of now: a reload changes them. */
+  /** `flows` as of now: a reload changes them. `answers`: to other questions; undefined for one that is another's. */
   constructor(
     flows: ReadonlyMap<string, ServedFlow>,
     retries: LetterRetries,
+    answers: readonly ((question: unknown) => Promise<unknown>)[],
     ports: Pick<ServedFlowPorts, "shares" | "clock" | "unexpected">,
   ) {
     this.#flows = flows;
     this.#retries = retries;
+    this.#answers = answers;
     this.#ports = ports;
     if (ports.shares === undefined) return;
     ports.shares.exchange.onSettled = () => {
@@ -98,11 +101,19 @@ export class Partitions implements PartitionHost {
     return { status: "refused", code: "MF_PARTITION_AWAY", message, final: false, retryAfterMs: gatewayLimits.retryAfterMs };
   }
 
-  ask(question: unknown): Promise<unknown> {
+  async ask(question: unknown): Promise<unknown> {
     const retry = retryAsked(question);
-    if (retry !== undefined) return this.#retry(retry);
-    const waitersOf = (flow: string): LocalWaiters | undefined => this.#flows.get(flow)?.delivery.sleepers;
-    return this.#ports.shares?.exchange.answer(question, waitersOf).catch(() => undefined) ?? Promise.resolve(undefined);
+    if (retry !== undefined) return await this.#retry(retry);
+    try {
+      for (const answerOf of this.#answers) {
+        const answer = await answerOf(question);
+        if (answer !== undefined) return answer;
+      }
+      const waitersOf = (flow: string): LocalWaiters | undefined => this.#flows.get(flow)?.delivery.sleepers;
+      return await this.#ports.shares?.exchange.answer(question, waitersOf);
+    } catch {
+      return undefined; // who asked takes it for no answer
+    }
   }
 
   /** Another node waits for the answer a while only: a retry that takes longer is accepted. */

@@ -4,7 +4,9 @@ import { parentHeader } from "./contract/lineage.ts";
 import type { GatewayMemory } from "./contract/memory.ts";
 import type { Headers, Outcome, ParentMessage } from "./contract/message.ts";
 import { storedBodyOf } from "./contract/stored-body.ts";
-import type { HistoryReader, MessageDetail, ReplayPort } from "./history/history.ts";
+import type { Cluster } from "./contract/cluster.ts";
+import { HistoryEverywhere, type HistorySearch } from "./history-elsewhere.ts";
+import type { MessageDetail, ReplayPort } from "./history/history.ts";
 import type { History } from "./history/mod.ts";
 import { redacted } from "./history/redact.ts";
 import { bytesOfShown, type Messages } from "./http/messages.ts";
@@ -23,6 +25,8 @@ export interface Resubmitted {
 export interface RecordedPorts {
   readonly memory: GatewayMemory;
   readonly history: History | undefined;
+  /** Other nodes, whose messages are searched as well. */
+  readonly cluster: Cluster | undefined;
   readonly replay: ReplayPort | undefined;
   readonly now: () => number;
   readonly inject: (flow: string, message: Resubmitted) => Promise<Outcome>;
@@ -61,7 +65,13 @@ export class Recorded implements Messages {
     return this.#ports.now();
   }
 
-  get reader(): HistoryReader {
+  get reader(): HistorySearch {
+    const { cluster } = this.#ports;
+    return cluster === undefined ? this.own : new HistoryEverywhere(this.own, cluster);
+  }
+
+  /** This node's. Throws MF_HISTORY_OFF. */
+  get own(): HistorySearch {
     const { history } = this.#ports;
     if (history === undefined)
       throw new CodedError("MF_HISTORY_OFF", "this gateway records nothing: remove `history: { enabled: false }` from mayfly.yaml");

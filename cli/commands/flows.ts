@@ -5,6 +5,7 @@ import { action, type Cli, examples } from "../cli.ts";
 import { exitCodes } from "../failure.ts";
 import { msText, safeText, table } from "../format.ts";
 import { gatewayOptions } from "../gateway-options.ts";
+import { sayWhoIsSilent } from "../silent-nodes.ts";
 
 interface Flags extends GatewayFlags {
   readonly json?: boolean;
@@ -81,7 +82,7 @@ async function change({ terminal }: Cli, path: string, flags: Flags, says: (answ
   const answer = (await client.get("POST", path)) as Record<string, unknown>;
   const kept = answer["kept"] === false ? "; the journal can't be written, so a restart would forget this" : "";
   terminal.out(flags.json === true ? `${JSON.stringify(answer, undefined, 2)}\n` : `${safeText(says(answer))}${kept}\n`);
-  return exitCodes.ok;
+  return sayWhoIsSilent(terminal, answer);
 }
 
 const turns = [

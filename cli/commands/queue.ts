@@ -5,6 +5,7 @@ import { action, type Cli, examples } from "../cli.ts";
 import { exitCodes } from "../failure.ts";
 import { bytesText, msText, safeText, table } from "../format.ts";
 import { gatewayOptions } from "../gateway-options.ts";
+import { sayWhoIsSilent } from "../silent-nodes.ts";
 
 interface Flags extends GatewayFlags {
   readonly flow?: string;
@@ -67,7 +68,7 @@ async function list({ terminal }: Cli, flags: Flags): Promise<number> {
   const answer = (await client.get("GET", `/api/queue${query}`)) as { readonly flows: readonly Queue[] };
   if (flags.json === true) terminal.out(`${JSON.stringify(answer, undefined, 2)}\n`);
   else for (const queue of answer.flows) terminal.out(queueText(queue, Date.now()));
-  return exitCodes.ok;
+  return sayWhoIsSilent(terminal, answer);
 }
 
 async function purge({ terminal }: Cli, flow: string, flags: Flags): Promise<number> {
@@ -84,7 +85,8 @@ async function purge({ terminal }: Cli, flow: string, flags: Flags): Promise<num
     const more = answer.inJournal === true ? ", and those the journal still has" : "";
     terminal.out(`${answer.waiting ?? 0} messages of ${flow} wait${more}: add --yes to make them dead letters\n`);
   } else terminal.out(`${answer.purged ?? 0} messages of ${flow} are dead letters now: \`mayfly dlq ls --flow ${flow}\` lists them\n`);
-  return dryRun ? exitCodes.failed : exitCodes.ok;
+  const code = sayWhoIsSilent(terminal, answer);
+  return dryRun ? exitCodes.failed : code;
 }
 
 export function addQueue(program: Command, cli: Cli): Command {

@@ -18,6 +18,7 @@ import {
   type IncomingSignal,
   LogJournal,
   type Logger,
+  type NodeAnswer,
   numbersOf,
   type Outcome,
   type Partition,
@@ -111,12 +112,11 @@ export class ClusterNode implements Cluster, ClusterDesk {
     return owner === undefined ? undefined : await this.#forwarding.ask(owner, { kind: "gateway", about } satisfies Question);
   }
 
-  /** Asks the gateways of all other nodes; those that do not answer are left out. */
-  async askOthers(about: object): Promise<readonly unknown[]> {
+  /** Asks the gateways of all other nodes. */
+  async askOthers(about: object): Promise<readonly NodeAnswer[]> {
     const ask: Question = { kind: "gateway", about };
     const others = this.#ownership.nodes().filter(({ name }) => name !== this.node);
-    const answers = await Promise.all(others.map(({ name }) => this.#forwarding.ask(name, ask)));
-    return answers.filter((answer) => answer !== undefined);
+    return await Promise.all(others.map(async ({ name }) => ({ node: name, answer: await this.#forwarding.ask(name, ask) })));
   }
 
   async begin(host: PartitionHost): Promise<void> {

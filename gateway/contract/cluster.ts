@@ -25,6 +25,12 @@ export interface ForwardedOrigin {
 /** A message on its way to another node. Its caller and a body that is stored beside stay with the node that took it. */
 export type ForwardedMessage = Omit<Incoming, "caller" | "storedBody">;
 
+export interface NodeAnswer {
+  readonly node: string;
+  /** Undefined: it did not answer in time, or did not understand. */
+  readonly answer: unknown;
+}
+
 export interface Cluster {
   /** This node's name. */
   readonly node: string;
@@ -42,8 +48,8 @@ export interface Cluster {
   signal(partition: Partition, signal: IncomingSignal): Promise<SignalOutcome>;
   /** Asks the partition's owner, which may be this node. Undefined: nobody answered. Never rejects. */
   ask(partition: Partition, question: object): Promise<unknown>;
-  /** Asks all other nodes; the answers of those that understood and answered. Never rejects. */
-  askOthers(question: object): Promise<readonly unknown[]>;
+  /** Asks all other nodes that are up. Never rejects. */
+  askOthers(question: object): Promise<readonly NodeAnswer[]>;
   /** Takes up partitions from now on, and answers other nodes. Called once, when the gateway's flows are ready. */
   begin(host: PartitionHost): Promise<void>;
   /** Takes no more partitions and no more from other nodes. The gateway drains its flows afterwards. */

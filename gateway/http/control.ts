@@ -10,7 +10,7 @@ export interface Controlled {
   readonly memory: GatewayMemory;
   turn(flow: string, state: "running" | "paused" | "draining"): Promise<object>;
   turnOutlet(flow: string, outlet: string, paused: boolean): Promise<object>;
-  queue(flow: string | undefined): object;
+  queue(flow: string | undefined): Promise<object>;
   purge(flow: string, dryRun: boolean): Promise<object>;
   images(): Promise<object>;
   rollback(flow: string, image: string | undefined): Promise<object>;
@@ -49,7 +49,7 @@ export function addControl(routes: HttpRoutes, gateway: Controlled, access: Acce
     }));
   guarded("GET", "/api/queue", { flow: flowName }, async (_request, _parameters, query) => ({
     status: 200,
-    value: gateway.queue(query.get("flow")),
+    value: await gateway.queue(query.get("flow")),
   }));
   guarded("POST", "/api/flows/:flow/purge", {}, async (_request, { flow = "" }, _query, body) => {
     const { dryRun = false } = readFields(body) ?? { dryRun: undefined };

@@ -13,7 +13,7 @@ import { type Access, type Answer, flag, flowName, guard, limit, messageId, type
 export interface Messages {
   readonly memory: GatewayMemory;
   /** Throws MF_HISTORY_OFF where nothing is recorded. */
-  readonly reader: HistoryReader;
+  readonly reader: Pick<HistoryReader, "list" | "show" | "recording">;
   /** Throws MF_REPLAY_MISSING where no one can run a recording. */
   readonly replay: ReplayPort;
   /** Milliseconds since 1970. */
@@ -46,7 +46,7 @@ const searches: Parameters = {
   since: time,
   until: time,
   limit,
-  cursor: { pattern: /^[-0-9._]{1,100}$/, says: "the `next` of the page before" },
+  cursor: { pattern: /^[-\w.]{1,8000}$/, says: "the `next` of the page before" },
 };
 
 function timeOf(given: string | undefined, nowMs: number): number | undefined {

@@ -1,6 +1,13 @@
 /** Nodes of a cluster in one process: gateways whose partitions are on fenced disks, and a way from one to the other. */
 import { type Clock, systemClock } from "#base";
-import { type Cluster, type ForwardedMessage, type ForwardedOrigin, type Partition, type PartitionHost } from "../contract/cluster.ts";
+import {
+  type Cluster,
+  type ForwardedMessage,
+  type ForwardedOrigin,
+  type NodeAnswer,
+  type Partition,
+  type PartitionHost,
+} from "../contract/cluster.ts";
 import type { Outcome } from "../contract/message.ts";
 import type { IncomingSignal, SignalOutcome } from "../contract/sleep.ts";
 import { DeadLetters } from "../journal/dead-letters.ts";
@@ -100,10 +107,14 @@ export class TestNode implements Cluster {
     return this.#shared.ownerOf(partition)?.host?.ask(JSON.parse(JSON.stringify(question)));
   }
 
-  async askOthers(question: object): Promise<readonly unknown[]> {
+  async askOthers(question: object): Promise<readonly NodeAnswer[]> {
     const others = this.#shared.nodes.filter((node) => node !== this);
-    const answers = await Promise.all(others.map((node) => node.host?.ask(JSON.parse(JSON.stringify(question)))));
-    return answers.filter((each) => each !== undefined);
+    const asked = JSON.stringify(question);
+    const answerOf = async (node: TestNode): Promise<NodeAnswer> => {
+      const answer = await node.host?.ask(JSON.parse(asked));
+      return { node: node.node, answer: answer === undefined ? undefined : JSON.parse(JSON.stringify(answer)) };
+    };
+    return await Promise.all(others.map(answerOf));
   }
 
   async begin(host: PartitionHost): Promise<void> {

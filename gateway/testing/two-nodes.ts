@@ -6,7 +6,7 @@ import { seed } from "../../base/testing/seed.ts";
 import type { Partition } from "../contract/cluster.ts";
 import { DeadLetters } from "../journal/dead-letters.ts";
 import { SharedCluster, type TestNode } from "./nodes.ts";
-import { type Rig, withGateway } from "./rig.ts";
+import { type Rig, type RigOptions, withGateway } from "./rig.ts";
 import type { Script } from "./scripted.ts";
 
 const partitions = 4;
@@ -24,12 +24,13 @@ export async function withTwo(
   yaml: string,
   scripts: readonly [Record<string, Script>, Record<string, Script>],
   run: (two: Two) => Promise<void>,
+  options: Pick<RigOptions, "history"> = {},
 ): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), "mayfly-nodes-"));
   const deadLetters = new DeadLetters(join(dir, "dead"));
   const shared = new SharedCluster(partitions, seed, deadLetters);
   const [one, two] = [shared.node("one"), shared.node("two")];
-  const ports = (node: TestNode): object => ({ ports: { journal: node.journal, cluster: node, deadLetters }, drain: "500ms" });
+  const ports = (node: TestNode): object => ({ ...options, ports: { journal: node.journal, cluster: node, deadLetters }, drain: "500ms" });
   try {
     await withGateway(
       yaml,

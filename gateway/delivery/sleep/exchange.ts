@@ -58,7 +58,7 @@ export class SignalExchange {
   seek(address: SignalAddress): Promise<void> {
     return this.#once(`seek\0${textOf(address)}`, async () => {
       const answers = await this.#cluster.askOthers({ kind: "waits", ...addressOf(address) });
-      const partition = answers.find((each) => typeof each === "number");
+      const partition = answers.map(({ answer }) => answer).find((each) => typeof each === "number");
       if (partition !== undefined) await this.#send(address, partition as Partition);
     });
   }
