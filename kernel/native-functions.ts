@@ -27,4 +27,5 @@ export const nativeFunctions = [
   "edwards",
   "inflate",
   "deflate",
+  "clone",
 ] as const;

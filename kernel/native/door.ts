@@ -13,7 +13,7 @@ import {
   partAddress,
 } from "./functions";
 import { js_aes, js_curve, js_edwards, js_modularPower, js_repeatHmac, js_rsaPrivate } from "./crypto";
-import { js_csv, js_decodeBytes, js_xml } from "./formats";
+import { js_clone, js_csv, js_decodeBytes, js_xml } from "./formats";
 import { js_deflate, js_inflate } from "./packing";
 import { rememberPrototypes } from "./json-write";
 import { notePlace, notePlaceNow, rememberError } from "./place";
@@ -90,6 +90,7 @@ function functionIndex(index: i32): u32 {
     case 24: { const f = js_edwards; return f.index; }
     case 25: { const f = js_inflate; return f.index; }
     case 26: { const f = js_deflate; return f.index; }
+    case 27: { const f = js_clone; return f.index; }
     default: return 0;
   }
 }

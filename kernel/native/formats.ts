@@ -1,4 +1,5 @@
 /** The formats' functions of kernel/runtime/native.ts (functions.ts has the others). */
+import { clonePlain } from "./clone";
 import { beginCsv, parseCsv } from "./csv";
 import { Context, exceptionValue, JS_FreeCString, JS_NewStringLen, JS_NewStringUTF16, JS_ThrowTypeError, JS_ToCStringLen2, js_free, js_malloc, JSValue, tagOf, tagRope, tagString } from "./engine";
 import { argument, bytesOf, integer, noBytes } from "./functions";
@@ -111,4 +112,8 @@ export function js_decodeBytes(context: Context, self: JSValue, count: i32, valu
   const value = JS_NewStringUTF16(context, units, length);
   js_free(context, units);
   return value;
+}
+
+export function js_clone(context: Context, self: JSValue, count: i32, values: usize): JSValue {
+  return clonePlain(context, argument(values, count, 0));
 }

@@ -39,6 +39,8 @@ export const objectFlags = 8;
 export const objectClass = 10;
 export const objectShape = 12;
 export const objectValues = 16;
+/** 0 for an object without references that are held weakly. */
+export const objectWeak = 20;
 export const arrayElements = 28;
 export const arrayCount = 32;
 export const flagExotic = 8;
@@ -59,6 +61,8 @@ export const propertyAtom = 4;
 /** Of a property's first word: whether it is enumerable, and whether it is something other than a value. */
 export const propertyEnumerable = 1 << 28;
 export const propertySpecial = 3 << 30;
+/** The bits above 26 of a value that can be written, enumerated and configured. */
+export const propertyOrdinaryFlags = 7;
 
 export const stringHash = 4;
 export const stringCharacters = 24;

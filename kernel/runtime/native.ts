@@ -70,6 +70,8 @@ export interface Native {
    */
   inflate(work: Uint8Array, input: Uint8Array): number;
   deflate(work: Uint8Array, input: Uint8Array): number;
+  /** The structured clone of an object or array of plain data; undefined for any other, of which it has done nothing. */
+  clone(value: object): object | undefined;
   /** True when an allocation failed in this step, whoever caught that. */
   exhausted(): boolean;
 }

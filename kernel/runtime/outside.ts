@@ -46,6 +46,7 @@ const native: Native = {
   // and so are the streams of compression
   inflate: notInNode,
   deflate: notInNode,
+  clone: notInNode,
   equal: (a, b) => a.length === b.length && equalInNode(a, b),
   stringify: (value) => JSON.stringify(value),
   exhausted: () => false,

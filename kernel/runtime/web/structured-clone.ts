@@ -165,6 +165,10 @@ function viewName(value: ArrayBufferView): string {
 
 function structuredClone(value: unknown, options?: { readonly transfer?: Iterable<unknown> }): unknown {
   if (arguments.length === 0) throw new TypeError("structuredClone needs a value");
+  if (options?.transfer === undefined && typeof value === "object" && value !== null) {
+    const copy = kernel.native.clone(value);
+    if (copy !== undefined) return copy;
+  }
   const transferred = new Set<ArrayBuffer>();
   for (const item of options?.transfer ?? []) {
     if (!(item instanceof ArrayBuffer)) refuse("an entry of `transfer` that is not an ArrayBuffer");
