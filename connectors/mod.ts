@@ -6,6 +6,7 @@ import { cron } from "./cron/mod.ts";
 import { direct } from "./direct/mod.ts";
 import { file } from "./file/mod.ts";
 import { flow } from "./flow/mod.ts";
+import { grpc } from "./grpc/mod.ts";
 import { http } from "./http/mod.ts";
 import { contractsDocument, openApiDocument } from "./http/openapi/document.ts";
 import { imap } from "./imap/mod.ts";
@@ -24,6 +25,7 @@ import { smtp } from "./smtp/mod.ts";
 
 const all: readonly Connector[] = [
   http,
+  grpc,
   file,
   sftp,
   s3,

@@ -8,6 +8,7 @@ import { capture, packageRoot } from "#cli";
 import { readConfig } from "#gateway";
 import { connectors } from "#connectors";
 import { buildImage } from "#image";
+import { writeContract } from "../connectors/testing/grpc-contract.ts";
 
 const documents = new Map<string, string>();
 let folder: string;
@@ -62,9 +63,10 @@ function wholeConfig(block: string): string {
   return `flows:\n  example:\n    flow: example.ts\n${inFlow}\n${/^from:/m.test(block) ? "" : "    from: []\n"}  billing: { flow: billing.ts, from: [ { flow: {} } ] }\n`;
 }
 
-test("every configuration in README.md, CONNECTORS.md, DASHBOARD.md and HISTORY.md is taken", () => {
+test("every configuration in README.md, CONNECTORS.md, DASHBOARD.md and HISTORY.md is taken", async () => {
   const configs = ["README.md", "CONNECTORS.md", "CLUSTER.md", "DASHBOARD.md", "HISTORY.md"].flatMap((name) => blocks(name, "yaml"));
   ok(configs.length >= 20);
+  await writeContract(folder);
   for (const block of configs) {
     const { flows } = readConfig(wholeConfig(block), join(folder, "mayfly.yaml"), { ...connectors, environment });
     ok(Object.keys(flows).length > 0, block);

@@ -4,6 +4,8 @@ import type { Finding } from "./finding.ts";
 /** By connector, or what else needs it: the package, and the line of versions that Mayfly is tested with. */
 export const optionalClients = {
   amqp1: ["rhea", 3],
+  grpc: ["@grpc/grpc-js", 1],
+  "grpc contracts": ["protobufjs", 7],
   imap: ["imapflow", 2],
   "imap mails": ["postal-mime", 4],
   mcp: ["@modelcontextprotocol/server", 2],

@@ -7,6 +7,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { gatewayLimits } from "../contract/limits.ts";
 import { connectors } from "#connectors";
+import { contractFolder } from "../../connectors/testing/grpc-contract.ts";
 import { expand } from "./environment.ts";
 import { publishedSchema } from "./load.ts";
 import { exampleConfig, referenceIntro, settingExamples } from "./testing/examples.ts";
@@ -18,13 +19,13 @@ import { editDistance, suggestion } from "./suggest.ts";
 import type { GatewayConfig } from "../contract/config.ts";
 import { parseDuration, parseDurationRange, parseRate, parseSize } from "../contract/units.ts";
 
-function read(text: string, environment: Readonly<Record<string, string>> = {}): GatewayConfig {
-  return readConfig(text, "/some/where/mayfly.yaml", { ...connectors, environment });
+function read(text: string, environment: Readonly<Record<string, string>> = {}, file = "/some/where/mayfly.yaml"): GatewayConfig {
+  return readConfig(text, file, { ...connectors, environment });
 }
 
-function problems(text: string, environment: Readonly<Record<string, string>> = {}): string[] {
+function problems(text: string, environment: Readonly<Record<string, string>> = {}, file?: string): string[] {
   try {
-    read(text, environment);
+    read(text, environment, file);
     return [];
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
@@ -330,7 +331,8 @@ test("arbitrary text is read or refused with a ConfigError, never anything else"
   );
 });
 
-test("every connector's example fits its schema, and unknown settings do not", () => {
+test("every connector's example fits its schema, and unknown settings do not", async () => {
+  const folder = await contractFolder();
   const example = (text: string): string[] => {
     const schemes: Readonly<Record<string, string>> = {
       AMQP: "amqp",
@@ -346,7 +348,7 @@ test("every connector's example fits its schema, and unknown settings do not", (
       name,
       `${schemes[name.replace("_URL", "")] ?? "http"}://example.com`,
     ]);
-    return problems(text, Object.fromEntries(named));
+    return problems(text, Object.fromEntries(named), join(folder, "mayfly.yaml"));
   };
   for (const source of connectors.sources)
     deepEqual(example(`flows:\n  a:\n    image: a.mfi\n    from:\n      - ${source.example}`), [], source.name);

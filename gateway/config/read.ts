@@ -11,7 +11,7 @@ import type { ConnectorDescription } from "../contract/connector.ts";
 import { gatewayLimits } from "../contract/limits.ts";
 import { buildConfig } from "./build.ts";
 import { type Environment, expand, type ReadSecret, secretFiles } from "./environment.ts";
-import { expandSources } from "./expand.ts";
+import { expandConnectors } from "./expand.ts";
 import { configSchema } from "./schema.ts";
 import { ConfigError, type ConfigProblem, type Path, pathText, type Report } from "./problem.ts";
 import { mergeDocuments, type ProfileText } from "./profile.ts";
@@ -277,7 +277,7 @@ export function readConfig(text: string, file: string, options: ReadOptions): Ga
   const { reader, data, secretFiles: files, check } = checkedValues(text, file, options);
   const base = dirname(resolve(file));
   const report: Report = (path, message, key, code) => reader.invalid(path, message, key, code);
-  reader.files = expandSources(data as never, base, options, report);
+  reader.files = expandConnectors(data as never, base, options, report);
   check();
   const config = { ...buildConfig(data as never, base, options, report), secretFiles: files, contractFiles: reader.files };
   check();

@@ -15,6 +15,7 @@
 import { CodedError, isCoded } from "#base";
 import type { ConnectorContext, ConnectorDescription, Health } from "./connector.ts";
 import type { IncomingSignal, SignalOutcome } from "./sleep.ts";
+import type { Expanded } from "./source.ts";
 import type { Answer, FailureOrigin, Incoming, Outcome, Outgoing } from "./message.ts";
 
 export interface OutletErrorHow {
@@ -97,6 +98,8 @@ export interface OutletContext extends ConnectorContext {
 export interface OutletDefinition<Config = never> extends ConnectorDescription {
   /** False when `request` is never there; for the documentation. */
   readonly answers: boolean;
+  /** As with sources. */
+  expand?(config: Config, base: string, shared: Map<string, unknown>): Expanded;
   /** As with sources. */
   create(config: Config, context: OutletContext): Outlet;
 }

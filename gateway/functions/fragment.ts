@@ -70,7 +70,7 @@ function checkWritten(text: string, file: string): boolean {
     if (Object.hasOwn(value, key))
       throw new CodedError("MF_FUNCTION_FRAGMENT", `${file}: ${key} is what \`mayfly deploy\` uploads: leave it out`);
   walk(value, [], (key, at) => {
-    if (key === "openapi" || key === "tls" || key === "proxy" || key === "claimCheck")
+    if (key === "openapi" || key === "proto" || key === "tls" || key === "proxy" || key === "claimCheck")
       throw refused(
         file,
         `${at.join(".")} names what is the gateway's: a function can't have it; leave it out, or serve the flow in mayfly.yaml`,

@@ -165,6 +165,11 @@ test("a deploy that is wrong is refused with its reason, and what is served goes
           await codeOf("hello", { fragment: "from: [{ http: { openapi: /etc/passwd } }]" }),
           "MF_FUNCTION_LIMIT",
         ],
+        [
+          "a contract of gRPC",
+          await codeOf("hello", { fragment: "from: [{ grpc: { proto: /etc/passwd, service: a.B, port: 1 } }]" }),
+          "MF_FUNCTION_LIMIT",
+        ],
       ];
       for (const [what, code, wanted] of cases) equal(code, wanted, what);
       const { value } = await platform.deploy("hello", image, { fragment: "\nlimits:\n  cpu: soon\n" });
