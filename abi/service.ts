@@ -11,7 +11,8 @@
  *   5  flow       name │ machines at once │ messages at once │ memory bytes │ CPU ms │ time ms │ sends │ log bytes; what follows is this flow's
  *   6  route      path │ methods, separated by commas │ time ms, 0: the limits' │ most body bytes │ auth group, absent: none │ header of the id │
  *                 full errors (flag)
- *   7  outlet     name │ scheme │ host │ port │ path and query │ method │ time ms │ attempts │ least and most backoff ms │ retry age ms │ user:password
+ *   7  outlet     name │ scheme │ host │ port │ path and query │ method │ time ms │ attempts │ least and most backoff ms │ retry age ms │ user:password │
+ *                 failures in a row that open its circuit, and for how many ms; absent: it has no breaker
  *   8  header     name │ value; of the outlet before it
  *   9  line       name │ level (0 debug … 3 error) │ text │ most bytes of the body shown; an outlet into the log
  *  10  value      name │ value; of the flow's `values`
@@ -86,6 +87,8 @@ export interface ServiceOutlet {
   readonly backoffMs: { readonly least: number; readonly most: number };
   /** Maximum age for a retry, in milliseconds. */
   readonly retryAgeMs: number;
+  /** So many failures in a row open the circuit for a time: requests and sends fail at once then. */
+  readonly breaker?: { readonly failures: number; readonly pauseMs: number } | undefined;
   /** `user:password`, sent as Basic credentials. */
   readonly basic: string | undefined;
   /** Of every request; they override the flow's. Names in lower case. */
@@ -182,10 +185,16 @@ const form: FrameForm = {
 };
 
 function outletRecords(outlet: ServiceOutlet): readonly NewRecord[] {
-  const { name, scheme, host, port, path, method, timeoutMs, attempts, backoffMs, retryAgeMs, basic, headers } = outlet;
+  const { name, scheme, host, port, path, method, timeoutMs, attempts, backoffMs, retryAgeMs, basic, headers, breaker } = outlet;
   const { least, most } = backoffMs;
   return [
-    { kind: ServiceKind.outlet, parts: [name, scheme, host, port, path, method, timeoutMs, attempts, least, most, retryAgeMs, basic] },
+    {
+      kind: ServiceKind.outlet,
+      parts: [
+        ...[name, scheme, host, port, path, method, timeoutMs, attempts, least, most, retryAgeMs, basic],
+        ...[breaker?.failures, breaker?.pauseMs],
+      ],
+    },
     ...Object.entries(headers).map((parts) => ({ kind: ServiceKind.header, parts })),
   ];
 }
@@ -321,7 +330,7 @@ class Assembly {
     const flow = this.flows.at(-1);
     if (flow === undefined) this.problem = `record of kind ${record.kind} before any flow`;
     else if (record.kind === ServiceKind.route) this.#takeRoute(record.expect(7), flow);
-    else if (record.kind === ServiceKind.outlet) this.#takeOutlet(record.expect(12), flow);
+    else if (record.kind === ServiceKind.outlet) this.#takeOutlet(record.expect(14), flow);
     else if (record.kind === ServiceKind.line) this.#takeLine(record.expect(4), flow);
     else if (record.kind === ServiceKind.schedule) this.#takeSchedule(record.expect(11), flow);
     else this.#takeText(record.expect(2), flow);
@@ -400,6 +409,7 @@ class Assembly {
       backoffMs: { least: fields.count(8, milliseconds), most: fields.count(9, milliseconds) },
       retryAgeMs: fields.count(10, Number.MAX_SAFE_INTEGER),
       basic: fields.optionalText(11, most),
+      breaker: fields.absent(12) ? undefined : { failures: fields.count(12, milliseconds), pauseMs: fields.count(13, milliseconds) },
       headers: Object.create(null),
     });
   }

@@ -61,6 +61,7 @@ const outlet: fc.Arbitrary<ServiceOutlet> = record<ServiceOutlet>({
   attempts: number,
   backoffMs: record<ServiceOutlet["backoffMs"]>({ least: number, most: number }),
   retryAgeMs: fc.maxSafeNat(),
+  breaker: fc.option(record<{ failures: number; pauseMs: number }>({ failures: number, pauseMs: number }), { nil: undefined }),
   basic: fc.option(text, { nil: undefined }),
   headers: texts,
 });

@@ -53,7 +53,7 @@ flows:
       - http: { path: "/orders/:id", method: [GET, PUT], bodyLimit: 1KiB, errors: full, idHeader: x-id, auth: [{ bearer: "\${TOKEN}" }, { apiKey: { keys: { ada: "\${ADA:-}" } } }] }
       - http: { path: /open }
     to:
-      erp: { http: { url: "http://erp:8000/in?a=\${A}", method: PUT, headers: { x-b: "1" }, timeout: 2s }, retry: { attempts: 2, backoff: 1s..2s, age: 1h } }
+      erp: { http: { url: "http://erp:8000/in?a=\${A}", method: PUT, headers: { x-b: "1" }, timeout: 2s }, retry: { attempts: 2, backoff: 1s..2s, age: 1h }, breaker: { failures: 3, pause: 4s } }
       late: { http: { url: "\${URL:-http://x}", auth: { bearer: "\${T}" } } }
       user: { http: { url: "http://h/", auth: { basic: "me:\${P}" } } }
     values: { region: "\${REGION}", fixed: "x" }
@@ -96,6 +96,7 @@ flows:
           {
             ...{ name: "erp", scheme: "http", host: "erp", port: 8000, path: "/in?a=${A}", method: "PUT", timeoutMs: 2_000, attempts: 2 },
             ...{ backoffMs: { least: 1_000, most: 2_000 }, retryAgeMs: 3_600_000, basic: undefined, headers: { "x-b": "1" } },
+            breaker: { failures: 3, pauseMs: 4_000 },
           },
           {
             ...{
@@ -111,13 +112,14 @@ flows:
             ...{
               backoffMs: { least: 200, most: 60_000 },
               retryAgeMs: 86_400_000,
+              breaker: undefined,
               basic: undefined,
               headers: { authorization: "Bearer ${T}" },
             },
           },
           {
             ...{ name: "user", scheme: "http", host: "h", port: 80, path: "/", method: "POST", timeoutMs: 30_000, attempts: 12 },
-            ...{ backoffMs: { least: 200, most: 60_000 }, retryAgeMs: 86_400_000, basic: "me:${P}", headers: {} },
+            ...{ backoffMs: { least: 200, most: 60_000 }, retryAgeMs: 86_400_000, breaker: undefined, basic: "me:${P}", headers: {} },
           },
         ],
         lines: [],
@@ -350,7 +352,6 @@ const refusals: readonly (readonly [text: string, code: string, problem: RegExp]
   ],
   [`${head}${source}    to: { a: { http: { url: "http://b/", auth: { digest: "\${U}" } } } }\n`, "MF_STANDALONE_AUTH", /digest/],
   [`${head}${source}    to: { a: { http: { url: "http://b/", proxy: "http://p:1" } } }\n`, "MF_STANDALONE_OUTLET", /proxy/],
-  [`${head}${source}    to: { a: { http: { url: "http://b/" }, breaker: {} } }\n`, "MF_STANDALONE_OUTLET", /circuit breakers/],
   [`${head}${source}    to: { a: { http: { url: "http://b/" }, rate: 1/s } }\n`, "MF_STANDALONE_OUTLET", /rate/],
 ];
 

@@ -82,6 +82,7 @@ export function lowerOutlet(
       backoffMs: { least: backoff.least, most: backoff.most },
       retryAgeMs: age,
       basic: auth.basic ?? place.basic,
+      breaker: outlet.breaker === undefined ? undefined : { failures: outlet.breaker.failures, pauseMs: outlet.breaker.pause },
       headers: own,
     },
   ];

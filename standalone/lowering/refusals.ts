@@ -148,7 +148,7 @@ const outlet: Settings = {
   onDead: `a standalone service keeps no dead letters: ${serve}`,
   concurrency: "a standalone service does not bound the calls of an outlet: remove it, or lower the flow's concurrency",
   rate: `a standalone service does not bound the calls of an outlet: ${serve}`,
-  breaker: `a standalone service has no circuit breakers: ${serve}`,
+  breaker: true,
 };
 
 const httpOutlet: Settings = {

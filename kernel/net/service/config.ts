@@ -110,6 +110,14 @@ export class Outlet {
   retryAgeMs: f64 = 0;
   headers: usize = 0;
   next: usize = 0;
+  /** Failures in a row that open its circuit, and for how long; 0: it has no breaker. */
+  breakerFailures: u32 = 0;
+  breakerMs: u32 = 0;
+  failuresInARow: u32 = 0;
+  /** As `now()` counts. */
+  openUntilUs: u64 = 0;
+  /** The exchange that finds out whether the peer is well again. */
+  probe: usize = 0;
   /** It leads into the log: of a line its level, text and most bytes of the body. */
   isLine: bool = false;
   level: u32 = 0;
@@ -295,7 +303,7 @@ function readRoute(): bool {
 }
 
 function readOutlet(): bool {
-  expect(12);
+  expect(14);
   const at = take(offsetof<Outlet>());
   if (at === 0) return false;
   const outlet = changetype<Outlet>(at);
@@ -317,6 +325,10 @@ function readOutlet(): bool {
   outlet.retryAgeMs = count(10, 9007199254740991);
   outlet.basic = optionalText(11, textBytes);
   outlet.basicLength = partLength(11);
+  if (!isAbsent(12)) {
+    outlet.breakerFailures = <u32>count(12, most);
+    outlet.breakerMs = <u32>count(13, most);
+  }
   outletCount++;
   lastPair = 0;
   addOutlet(at);

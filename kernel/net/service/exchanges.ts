@@ -17,8 +17,9 @@ import { lineOf, valueAt, valueLength } from "../http/head";
 import { onResolved, resolve } from "../names";
 import { clearTimer, pauseTimer, setTimer, Timer } from "../timers";
 import { beginAnswerFrame, endAnswerFrame, resolveFailure } from "./answers";
+import { beginOpenCircuit, leaveCircuit, mayAttempt, peerFailed, peerIsWell } from "./circuit";
 import { Outlet } from "./config";
-import { beginFailure, clearFailure, gatewaysFault, peersFault, reason } from "./ends";
+import { beginFailure, clearFailure, gatewaysFault, origin, peersFault, reason } from "./ends";
 import { answerBytes, callsUnderWay, quotedBytes, requestAttempts, requestWaitMs } from "./limits";
 import { fail, giveEvent, outOfMemory } from "./machines";
 import { Message } from "./message";
@@ -102,6 +103,7 @@ export function newExchange(m: Message, outlet: Outlet, isCall: bool, number: u3
 /** Ends it, whatever it waits for. */
 export function freeExchange(exchange: Exchange): void {
   forgetName(exchange);
+  leaveCircuit(changetype<Outlet>(exchange.outlet), changetype<usize>(exchange));
   clearTimer(changetype<Pause>(exchange.timer));
   if (exchange.client !== 0) cancelClient(changetype<Client>(exchange.client));
   release(exchange.timer);
@@ -113,8 +115,12 @@ export function freeExchange(exchange: Exchange): void {
 
 /** Begins an attempt. */
 export function begin(exchange: Exchange): void {
-  exchange.attempt++;
   const outlet = changetype<Outlet>(exchange.outlet);
+  if (!mayAttempt(outlet, changetype<usize>(exchange))) {
+    beginOpenCircuit(outlet);
+    return giveUp(exchange);
+  }
+  exchange.attempt++;
   exchange.state = resolving;
   waitForName(exchange);
   exchange.retryAfterMs = -1;
@@ -263,9 +269,13 @@ function answered(client: Client): void {
   const status = client.status;
   client.owner = 0;
   exchange.client = 0;
+  if (!isTransient(status)) peerIsWell(outlet);
   if (!exchange.isCall && status >= 200 && status <= 299) return sent(exchange, outlet);
   const isFinal = !isTransient(status) || exchange.retryAfterMs > requestWaitMs;
-  if (exchange.isCall && isFinal) return giveAnswer(exchange, answerOf(client));
+  if (exchange.isCall && isFinal) {
+    if (isTransient(status)) peerFailed(outlet, exchange.retryAfterMs);
+    return giveAnswer(exchange, answerOf(client));
+  }
   beginFailure(peersFault, 0, "MF_HTTP_STATUS");
   putHost(exchange);
   putText(reason, " answered ");
@@ -333,6 +343,7 @@ function retry(exchange: Exchange, isRetryable: bool, isUnreached: bool): void {
   const outlet = changetype<Outlet>(exchange.outlet);
   const m = changetype<Message>(exchange.message);
   const time = now();
+  if (isRetryable && origin === peersFault) peerFailed(outlet, exchange.retryAfterMs);
   const waitMs = exchange.retryAfterMs >= 0 ? exchange.retryAfterMs : backoffMs(exchange, outlet);
   const waitUs = <u64>(waitMs * 1000);
   const most = exchange.isCall ? min<u32>(outlet.attempts, requestAttempts) : outlet.attempts;
@@ -345,8 +356,14 @@ function retry(exchange: Exchange, isRetryable: bool, isUnreached: bool): void {
     exchange.state = backingOff;
     return clearFailure();
   }
+  giveUp(exchange);
+}
+
+/** Ends it with the failure that ends.ts has. */
+function giveUp(exchange: Exchange): void {
+  const m = changetype<Message>(exchange.message);
   if (!exchange.isCall) {
-    outlet.dead++;
+    changetype<Outlet>(exchange.outlet).dead++;
     return fail(m);
   }
   const number = exchange.number;

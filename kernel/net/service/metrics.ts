@@ -3,6 +3,7 @@ import { allocateZeroed, allBytes, freeBytes } from "../blocks";
 import { Bytes, equal, putByte, putDecimal, putNumber, putText } from "../bytes";
 import { openConnections, refusedConnections } from "../http/mod";
 import { take } from "../memory";
+import { isOpen } from "./circuit";
 import { firstFlow, Flow, Outlet } from "./config";
 import { failureCodes } from "./limits";
 
@@ -149,6 +150,19 @@ function outlets(b: Bytes, name: string, help: string, type: string, offset: usi
     }
 }
 
+function circuits(b: Bytes): void {
+  const name = "mayfly_outlet_circuit_open";
+  head(b, name, "1 while the circuit is open", "gauge");
+  for (let flow = firstFlow; flow !== 0; flow = changetype<Flow>(flow).next)
+    for (let at = changetype<Flow>(flow).firstOutlet; at !== 0; at = changetype<Outlet>(at).next) {
+      const outlet = changetype<Outlet>(at);
+      flowLabel(b, changetype<Flow>(flow), name, "");
+      putByte(b, 44);
+      putLabel(b, "outlet", outlet.name, outlet.nameLength);
+      value(b, isOpen(outlet) ? 1 : 0);
+    }
+}
+
 const durationName = "mayfly_flow_duration_seconds";
 
 function histogram(b: Bytes, flow: Flow): void {
@@ -190,6 +204,7 @@ export function putMetrics(b: Bytes): void {
   outlets(b, "mayfly_outlet_retries_total", "Attempts after the first", "counter", offsetof<Outlet>("retries"));
   outlets(b, "mayfly_outlet_dead_total", "Sends that failed for good", "counter", offsetof<Outlet>("dead"));
   outlets(b, "mayfly_outlet_pending", "Sends not yet accepted by the peer", "gauge", offsetof<Outlet>("pending"));
+  circuits(b);
   bare(b, "mayfly_http_connections_refused_total", "Connections refused over a limit", "counter", refusedConnections);
   bare(b, "mayfly_http_connections_open", "Connections of callers", "gauge", openConnections);
   bare(b, "mayfly_memory_budget_bytes", "The memory budget", "gauge", allBytes());
