@@ -10,7 +10,7 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { after, afterEach, before, test } from "node:test";
 import { capture } from "#cli";
-import { ServedProcess } from "./served-process.ts";
+import { type ServedProcess, ServedProcesses } from "./served-process.ts";
 
 const flows: Readonly<Record<string, string>> = {
   count: `export default flow<"out">({ limits: { memory: "16MiB" } }, async (msg, { to }) => {
@@ -59,21 +59,14 @@ interface Received {
 const received: Received[] = [];
 let peer: Server;
 let folder: string;
-const served: ServedProcess[] = [];
+const served = new ServedProcesses();
 
 function serve(): ServedProcess {
   const { port } = peer.address() as AddressInfo;
-  const process = new ServedProcess(folder, { PEER_URL: `http://127.0.0.1:${port}` });
-  served.push(process);
-  return process;
+  return served.start(folder, { PEER_URL: `http://127.0.0.1:${port}` });
 }
 
-/** By the process that was started last. */
-function until<T>(check: () => T | Promise<T>): Promise<NonNullable<Exclude<T, false>>> {
-  const process = served.at(-1);
-  ok(process !== undefined, "nothing is served");
-  return process.until(check);
-}
+const until: ServedProcesses["until"] = (check) => served.until(check);
 
 /** Writes a file of so many records, and puts it into a flow's folder when it is whole. */
 async function drop(flow: string, name: string, records: Iterable<string>): Promise<void> {
@@ -106,7 +99,7 @@ before(async () => {
 });
 
 afterEach(async () => {
-  for (const each of served.splice(0)) await each.kill("SIGKILL");
+  await served.killAll();
   for (const name of ["journal", "dead", "inbox"]) await rm(join(folder, name), { recursive: true, force: true });
   received.length = 0;
 });

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { assert } from "#base";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 /** The bound is only there so that a broken gateway fails a test instead of holding it up. */
@@ -46,5 +47,27 @@ export class ServedProcess {
       if (found !== undefined && found !== null && found !== false) return found as NonNullable<Exclude<T, false>>;
     }
     throw new Error(`waited in vain for ${check}; ${this.said}`);
+  }
+}
+
+/** The processes of one test, of which the last counts. */
+export class ServedProcesses {
+  readonly #started: ServedProcess[] = [];
+
+  start(...values: ConstructorParameters<typeof ServedProcess>): ServedProcess {
+    const process = new ServedProcess(...values);
+    this.#started.push(process);
+    return process;
+  }
+
+  /** As the process that was started last waits. */
+  async until<T>(check: () => T | Promise<T>): Promise<NonNullable<Exclude<T, false>>> {
+    const process = this.#started.at(-1);
+    assert(process !== undefined, "nothing is served");
+    return await process.until(check);
+  }
+
+  async killAll(): Promise<void> {
+    for (const each of this.#started.splice(0)) await each.kill("SIGKILL");
   }
 }

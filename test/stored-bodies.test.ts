@@ -13,7 +13,7 @@ import { pipeline } from "node:stream/promises";
 import { after, afterEach, before, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { capture } from "#cli";
-import { ServedProcess } from "./served-process.ts";
+import { type ServedProcess, ServedProcesses } from "./served-process.ts";
 
 const mib = 2 ** 20;
 
@@ -62,21 +62,14 @@ let peer: Server;
 let folder: string;
 /** Longest time of one request. */
 const patienceMs = 60_000;
-const served: ServedProcess[] = [];
+const served = new ServedProcesses();
 
 function serve(): ServedProcess {
   const { port } = peer.address() as AddressInfo;
-  const process = new ServedProcess(folder, { PEER_URL: `http://127.0.0.1:${port}` });
-  served.push(process);
-  return process;
+  return served.start(folder, { PEER_URL: `http://127.0.0.1:${port}` });
 }
 
-/** By the process that was started last. */
-function until<T>(check: () => T | Promise<T>): Promise<NonNullable<Exclude<T, false>>> {
-  const process = served.at(-1);
-  ok(process !== undefined, "nothing is served");
-  return process.until(check);
-}
+const until: ServedProcesses["until"] = (check) => served.until(check);
 
 /** So many bytes, different in each place, never all in memory; and their hash. */
 function stream(bytes: number): { readonly body: Readable; readonly sha256: () => string } {
@@ -145,7 +138,7 @@ before(async () => {
 
 afterEach(async () => {
   stall = undefined;
-  for (const each of served.splice(0)) await each.kill("SIGKILL");
+  await served.killAll();
   for (const name of ["journal", "dead", "out", "inbox"]) await rm(join(folder, name), { recursive: true, force: true });
   received.length = 0;
 });
