@@ -60,7 +60,7 @@ export class Asleep implements SleepDesk {
   async list({ flow, after, most }: Parameters<SleepDesk["list"]>[0]): ReturnType<SleepDesk["list"]> {
     const place = after === undefined ? undefined : Number(after);
     if (place !== undefined && !Number.isSafeInteger(place))
-      throw new CodedError("MF_USAGE", `after: ${JSON.stringify(after)} is not the \`next\` of a page before`);
+      throw new CodedError("MF_QUERY_INVALID", `after: ${JSON.stringify(after)} is not the \`next\` of a page before`);
     const found = await this.#ports.journal.listSleepers(flow, place as Sequence | undefined, most);
     const last = found.at(-1);
     return {

@@ -223,3 +223,53 @@ test("queues of all nodes are added up, and purged together", async () => {
     equal((await purge(false))["purged"], 6);
   });
 });
+
+test("machines that sleep at any node are listed, shown, woken and cancelled through each", async () => {
+  const sleepy = `flows: { orders: { image: orders.mfi, key: "header:k", from: [ { http: { path: /orders, mode: accept } } ] } }`;
+  const sleeps: Script = (event) => (event.kind === "deliver" ? [{ kind: "timer", timer: 1, dueMs: event.timeMs + 3_600_000 }] : [done()]);
+  await withTwo(sleepy, [{ orders: sleeps }, { orders: sleeps }], async (two) => {
+    const keys = await shareOut(two);
+    for (let number = 0; number < 6; number++) equal((await post(two.rigs[0], keys[number % 2] ?? "", "x")).status, 202);
+    interface Sleepers {
+      readonly sleepers: readonly { readonly id: string; readonly node: string; readonly key: string; readonly state: string }[];
+      readonly next: string | null;
+      readonly silent: readonly string[];
+    }
+    const listed = async (rig: Rig, most: number): Promise<Sleepers["sleepers"]> => {
+      const found: Sleepers["sleepers"][number][] = [];
+      for (let after: string | null = ""; after !== null; ) {
+        const page: Sleepers = await json(rig, `/api/sleepers?most=${most}${after === "" ? "" : `&after=${after}`}`);
+        found.push(...page.sleepers);
+        after = page.next;
+      }
+      return found;
+    };
+    for (const rig of two.rigs) {
+      const all = await until(async () => {
+        const found = await listed(rig, 2);
+        return found.length === 6 && found.every(({ state }) => state === "asleep") && found;
+      });
+      equal(new Set(all.map(({ id }) => id)).size, 6);
+      deepEqual(
+        all.filter(({ node }) => node === "one").map(({ key }) => key),
+        [keys[0], keys[0], keys[0]],
+      );
+      equal((await listed(rig, 100)).length, 6);
+      for (const { id, key } of all) equal((await json<{ key: string }>(rig, `/api/sleepers/${encodeURIComponent(id)}`)).key, key);
+    }
+    const [first, second] = two.rigs;
+    const of = async (node: string): Promise<string> =>
+      encodeURIComponent((await listed(first, 100)).find((each) => each.node === node)?.id ?? "");
+    equal((await first.admin(`/api/sleepers/${await of("two")}/wake`, { method: "POST" })).status, 200);
+    await until(async () => (await listed(second, 100)).length === 5);
+    equal((await second.admin(`/api/sleepers/${await of("one")}/cancel`, { method: "POST" })).status, 200);
+    await until(async () => (await listed(second, 100)).length === 4);
+    equal((await first.admin("/api/sleepers/nobody/wake", { method: "POST" })).status, 404);
+    equal((await first.admin("/api/sleepers?after=x")).status, 400);
+    two.nodes[1].stopTaking();
+    const alone: Sleepers = await json(first, "/api/sleepers?most=100");
+    ok(alone.next !== null);
+    deepEqual((await json<Sleepers>(first, `/api/sleepers?after=${alone.next}`)).silent, ["two"]);
+    match(await (await first.admin("/api/sleepers/nobody")).text(), /two did not answer/);
+  });
+});

@@ -54,6 +54,7 @@ import { UnexpectedErrors } from "./unexpected-errors.ts";
 import { controlAnswer, ControlsEverywhere } from "./controls-elsewhere.ts";
 import { Controls, type ImageKeeper } from "./controls.ts";
 import { addSleepers } from "./http/sleepers.ts";
+import { sleeperAnswer, SleepersEverywhere } from "./sleepers-elsewhere.ts";
 import { SleepersShown } from "./sleepers-shown.ts";
 import { addCluster } from "./http/cluster.ts";
 import { addControl } from "./http/control.ts";
@@ -458,6 +459,7 @@ class TheGateway implements Gateway, Administered {
       const answers = [
         (question: unknown) => historyAnswer(question, () => this.#recorded.own),
         (question: unknown) => controlAnswer(question, this.#controls),
+        (question: unknown) => sleeperAnswer(question, this.#sleepersShown, this.#ports.cluster?.node ?? ""),
       ];
       await this.#shared.shares?.cluster.begin(new Partitions(this.#flows, this.#retries, answers, this.#shared));
       this.#state = "running";
@@ -501,7 +503,7 @@ class TheGateway implements Gateway, Administered {
     addControl(routes, cluster === undefined ? this.#controls : new ControlsEverywhere(this.#controls, cluster), access);
     if (this.#ports.clusterDesk !== undefined) addCluster(routes, this.#memory, this.#ports.clusterDesk, access);
     this.#approving.addEndpoints(routes, access);
-    addSleepers(routes, this.#sleepersShown, access);
+    addSleepers(routes, cluster === undefined ? this.#sleepersShown : new SleepersEverywhere(this.#sleepersShown, cluster), access);
     if (this.#functions !== undefined) this.#addFunctions(routes, access, this.#functions);
   }
 

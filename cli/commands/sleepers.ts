@@ -8,6 +8,7 @@ import { asCoded, exitCodes, usageError } from "../failure.ts";
 import { gatewayOptions } from "../gateway-options.ts";
 import { cliLimits } from "../limits.ts";
 import type { SleeperDetail, SleeperRow } from "../sleepers/show.ts";
+import { sayWhoIsSilent } from "../silent-nodes.ts";
 import { giveSignal, type SignalFlags, signalOptions } from "./signal.ts";
 
 interface Flags extends GatewayFlags {
@@ -19,6 +20,8 @@ interface Flags extends GatewayFlags {
 interface Page {
   readonly sleepers: readonly SleeperRow[];
   readonly next: string | null;
+  /** Nodes of a cluster that did not answer. */
+  readonly silent?: readonly string[] | undefined;
 }
 
 function flowQuery(flow: string | undefined): string {
@@ -47,6 +50,7 @@ async function inFolder({ terminal }: Cli, flags: Flags, unreachable: unknown): 
 async function pages({ terminal }: Cli, flags: Flags, most: number): Promise<Page> {
   const client = await AdminClient.open(flags, terminal.env);
   const sleepers: SleeperRow[] = [];
+  const silent: string[] = [];
   let next: string | null = null;
   do {
     const page = new URLSearchParams({ most: String(Math.min(most - sleepers.length, cliLimits.sleepersPage)) });
@@ -54,28 +58,29 @@ async function pages({ terminal }: Cli, flags: Flags, most: number): Promise<Pag
     if (next !== null) page.set("after", next);
     const answer = (await client.get("GET", `/api/sleepers?${page}`)) as Page;
     sleepers.push(...answer.sleepers);
+    silent.push(...(answer.silent ?? []));
     next = answer.next;
   } while (next !== null && sleepers.length < most);
-  return { sleepers, next };
+  return { sleepers, next, silent };
 }
 
 async function list(cli: Cli, flags: Flags): Promise<number> {
   const { terminal } = cli;
   const most = flags.limit ?? cliLimits.sleepersListed;
-  const { sleepers, next } = await pages(cli, flags, most).catch(async (error: unknown): Promise<Page> => {
+  const { sleepers, next, silent } = await pages(cli, flags, most).catch(async (error: unknown): Promise<Page> => {
     const all = await inFolder(cli, flags, error);
     return { sleepers: all.slice(0, most), next: all.length > most ? "" : null };
   });
   if (flags.json === true) {
     terminal.out(`${JSON.stringify({ sleepers, next }, undefined, 2)}\n`);
-    return exitCodes.ok;
+    return sayWhoIsSilent(terminal, { silent });
   }
   const { sleepersText } = await import("../sleepers/show.ts");
   if (sleepers.length > 0) terminal.out(sleepersText(terminal, sleepers));
   const more = next === null ? "" : "; there are more: raise --limit";
   const count = sleepers.length === 0 ? "nobody sleeps" : `${sleepers.length} ${sleepers.length === 1 ? "sleeper" : "sleepers"}${more}`;
   terminal.out(`${terminal.paint.dim(count)}\n`);
-  return exitCodes.ok;
+  return sayWhoIsSilent(terminal, { silent });
 }
 
 async function detailOf({ terminal }: Cli, id: string, flags: Flags): Promise<SleeperDetail> {

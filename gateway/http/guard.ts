@@ -75,6 +75,7 @@ const statuses: ReadonlyMap<string, number> = new Map([
   ["MF_OUTLET_UNKNOWN", 404],
   ["MF_IMAGE_NOT_FOUND", 404],
   ["MF_ROLLBACK_REFUSED", 409],
+  ["MF_QUERY_INVALID", 400],
   ["MF_SLEEPER_UNKNOWN", 404],
   ["MF_SLEEPER_AWAKE", 409],
   ["MF_SLEEPER_STUCK", 409],

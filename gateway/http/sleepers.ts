@@ -45,7 +45,7 @@ export interface SleeperSearch {
   readonly untilMs: number | undefined;
 }
 
-const after: Parameter = { pattern: /^\d{1,16}$/, says: "the `next` of the page before" };
+const after: Parameter = { pattern: /^[\w-]{1,1000}$/, says: "the `next` of the page before" };
 const key: Parameter = { pattern: new RegExp(`^[^]{1,${hardLimits.keyBytes}}$`), says: `a key of 1 to ${hardLimits.keyBytes} characters` };
 
 const signalName: Parameter = { pattern: new RegExp(`^[^]{1,${hardLimits.nameBytes}}$`), says: "the name of a signal" };
