@@ -23,6 +23,6 @@ export const layout = {
   stackBytes: 512 * 1024,
   /** Entries of the engine's function table (quickjs-wasi 3.6.2); those of kernel/native come behind. */
   engineTable: 532,
-  /** Room in the table for kernel/native. */
-  nativeTable: 32,
+  /** Room in the table for kernel/native; the last entry is the embedded monitor's (track.ts). */
+  nativeTable: 40,
 } as const;

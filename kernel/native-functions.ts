@@ -28,4 +28,7 @@ export const nativeFunctions = [
   "inflate",
   "deflate",
   "clone",
+  "csvText",
+  "unlikeRows",
+  "xmlText",
 ] as const;

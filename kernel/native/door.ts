@@ -13,7 +13,7 @@ import {
   partAddress,
 } from "./functions";
 import { js_aes, js_curve, js_edwards, js_modularPower, js_repeatHmac, js_rsaPrivate } from "./crypto";
-import { js_clone, js_csv, js_decodeBytes, js_xml } from "./formats";
+import { js_clone, js_csv, js_csvText, js_decodeBytes, js_unlikeRows, js_xml, js_xmlText } from "./formats";
 import { js_deflate, js_inflate } from "./packing";
 import { rememberPrototypes } from "./json-write";
 import { notePlace, notePlaceNow, rememberError } from "./place";
@@ -91,6 +91,9 @@ function functionIndex(index: i32): u32 {
     case 25: { const f = js_inflate; return f.index; }
     case 26: { const f = js_deflate; return f.index; }
     case 27: { const f = js_clone; return f.index; }
+    case 28: { const f = js_csvText; return f.index; }
+    case 29: { const f = js_unlikeRows; return f.index; }
+    case 30: { const f = js_xmlText; return f.index; }
     default: return 0;
   }
 }

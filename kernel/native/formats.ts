@@ -1,11 +1,13 @@
 /** The formats' functions of kernel/runtime/native.ts (functions.ts has the others). */
 import { clonePlain } from "./clone";
 import { beginCsv, parseCsv } from "./csv";
+import { csvText, unlikeRows } from "./csv-write";
 import { Context, exceptionValue, JS_FreeCString, JS_NewStringLen, JS_NewStringUTF16, JS_ThrowTypeError, JS_ToCStringLen2, js_free, js_malloc, JSValue, tagOf, tagRope, tagString } from "./engine";
 import { argument, bytesOf, integer, noBytes } from "./functions";
 import { scratch } from "./state";
 import { asciiRun, decode, malformedAt, throwMalformed } from "./text";
 import { parseXml } from "./xml";
+import { xmlText } from "./xml-write";
 
 // @ts-ignore: decorator
 @inline
@@ -116,4 +118,17 @@ export function js_decodeBytes(context: Context, self: JSValue, count: i32, valu
 
 export function js_clone(context: Context, self: JSValue, count: i32, values: usize): JSValue {
   return clonePlain(context, argument(values, count, 0));
+}
+
+export function js_csvText(context: Context, self: JSValue, count: i32, values: usize): JSValue {
+  const delimiter = <u32>integer(argument(values, count, 2));
+  return csvText(context, argument(values, count, 0), argument(values, count, 1), delimiter, <u32>integer(argument(values, count, 3)));
+}
+
+export function js_unlikeRows(context: Context, self: JSValue, count: i32, values: usize): JSValue {
+  return unlikeRows(context, argument(values, count, 0));
+}
+
+export function js_xmlText(context: Context, self: JSValue, count: i32, values: usize): JSValue {
+  return xmlText(context, argument(values, count, 0), argument(values, count, 1));
 }

@@ -47,6 +47,17 @@ export function rememberPrototypes(here: Context): void {
   setPrototypes(<u32>JS_GetClassProto(here, classObject), <u32>JS_GetClassProto(here, classArray));
 }
 
+/** Begins a text behind what is in the outbox. */
+export function beginText(): void {
+  setLimit();
+  store<u32>(state, 0, atThrown);
+}
+
+/** True if an exception stands. */
+export function hasFailed(): bool {
+  return load<u32>(state, atThrown) !== 0;
+}
+
 function setLimit(): void {
   store<u32>(state, outbox() + outboxCapacity() - spareBytes, atLimit);
 }
@@ -54,7 +65,7 @@ function setLimit(): void {
 /** Where to continue so that `more` bytes and the spare ones fit. */
 // @ts-ignore: decorator
 @inline
-function room(at: usize, more: usize): usize {
+export function room(at: usize, more: usize): usize {
   return at + more <= <usize>load<u32>(state, atLimit) ? at : grow(at, more);
 }
 
@@ -85,12 +96,12 @@ function firstProperty(shape: usize): usize {
 
 // @ts-ignore: decorator
 @inline
-function isOrdinary(object: usize): bool {
+export function isOrdinary(object: usize): bool {
   return load<u16>(object, objectClass) === classObject && (load<u8>(object, objectFlags) & flagExotic) === 0;
 }
 
 /** True if a prototype has a toJSON of its own, or too many properties to look. */
-function mayHaveToJson(prototype: usize): bool {
+export function mayHaveToJson(prototype: usize): bool {
   const shape = shapeOf(prototype);
   const count = load<u32>(shape, shapeProperties);
   if (count > mostPrototypeProperties) return true;
@@ -224,12 +235,12 @@ function writeText(at: usize, text: usize): usize {
   return at + 1;
 }
 
-function stringValue(text: usize): JSValue {
+export function stringValue(text: usize): JSValue {
   return ((<u64>tagString) << 32) | <u64>text;
 }
 
 /** The engine's string of a value, without code of the flow: ropes and numbers. 0 when an exception stands. */
-function stringOf(here: Context, value: JSValue): usize {
+export function stringOf(here: Context, value: JSValue): usize {
   const made = JS_ToString(here, value);
   if (tagOf(made) !== tagException) return <u32>made;
   store<u32>(state, 1, atThrown);
@@ -286,7 +297,7 @@ function writeInteger(at: usize, value: u64): usize {
 
 // @ts-ignore: decorator
 @inline
-function writeInt32(at: usize, value: i32): usize {
+export function writeInt32(at: usize, value: i32): usize {
   if (value >= 0) return writeInteger(at, value);
   store<u8>(at, 0x2d);
   return writeInteger(at + 1, -(<i64>value));
@@ -298,7 +309,7 @@ function writeInt32(at: usize, value: i32): usize {
  * double, so none with fewer digits has, and this is the text that Number::toString (ECMA-262 §6.1.6.1.20) asks for; from 10^-6 on it has
  * no exponent. Everything else the engine writes.
  */
-function writeDouble(here: Context, at: usize, value: f64): usize {
+export function writeDouble(here: Context, at: usize, value: f64): usize {
   const size = abs(value);
   if (!(size < Infinity)) return writeWord(at, 0x6c6c756e);
   if (size < 9007199254740992.0) {
@@ -421,14 +432,13 @@ function writeValue(here: Context, at: usize, value: JSValue, depth: u32): usize
 /** The result of JSON.stringify for a value. */
 export function stringifyJson(here: Context, value: JSValue): JSValue {
   if (!mayHaveToJson(objectPrototype()) && !mayHaveToJson(arrayPrototype()) && prototypeOf(shapeOf(arrayPrototype())) === objectPrototype()) {
-    setLimit();
-    store<u32>(state, 0, atThrown);
+    beginText();
     const end = writeValue(here, outbox() + outboxLength(), value, 0);
     if (end !== 0) {
       const from = outbox() + outboxLength();
       return JS_NewStringLen(here, from, end - from);
     }
-    if (load<u32>(state, atThrown) !== 0) return exceptionValue;
+    if (hasFailed()) return exceptionValue;
   }
   return JS_JSONStringify(here, value, undefinedValue, undefinedValue);
 }

@@ -62,6 +62,15 @@ export interface Native {
    * stand the number of its bytes that were read, and of its rows.
    */
   csv(text: string | Uint8Array, delimiter: string, options: number, most: number, names?: readonly string[]): unknown[];
+  /**
+   * The text of rows, each with a line break behind it: of lists, without `names`, else of these columns of objects. `delimiter` is its code,
+   * `newline` bytes, the first lowest. Undefined for rows that are not plain, or of one column, of which it has written nothing.
+   */
+  csvText(rows: readonly unknown[], names: readonly string[] | undefined, delimiter: number, newline: number): string | undefined;
+  /** Those of a list of objects whose properties may have other names than those of the one before; undefined for a list that is not plain. */
+  unlikeRows(rows: readonly unknown[]): readonly unknown[] | undefined;
+  /** An element of plain data as XML, on one line; undefined for data that are not plain, of which it has written nothing. */
+  xmlText(name: string, value: unknown): string | undefined;
   /** Text of bytes in a charset of one byte a character; `high` are the 128 characters of the bytes from 0x80 on. */
   decodeBytes(bytes: Uint8Array, high: string): string;
   /**

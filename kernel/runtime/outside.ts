@@ -47,6 +47,9 @@ const native: Native = {
   inflate: notInNode,
   deflate: notInNode,
   clone: notInNode,
+  csvText: () => undefined,
+  unlikeRows: () => undefined,
+  xmlText: () => undefined,
   equal: (a, b) => a.length === b.length && equalInNode(a, b),
   stringify: (value) => JSON.stringify(value),
   exhausted: () => false,
@@ -59,8 +62,14 @@ const native: Native = {
 setNative(native);
 const utf8 = { encode: native.encodeUtf8, decode: (bytes: Uint8Array): string => native.decodeUtf8(bytes, false) };
 const xmlMachine: xmlFormat.XmlMachine = { native, decodeText, encodingOf, utf8 };
-xml.link({ parse: (input, options) => xmlFormat.parse(input, xmlMachine, options), stringify: xmlFormat.stringify });
-csv.link({ parse: (input, options) => csvFormat.parse(input, { native, decodeText }, options), stringify: csvFormat.stringify });
+xml.link({
+  parse: (input, options) => xmlFormat.parse(input, xmlMachine, options),
+  stringify: (value, options) => xmlFormat.stringify(value, native, options),
+});
+csv.link({
+  parse: (input, options) => csvFormat.parse(input, { native, decodeText }, options),
+  stringify: (value, options) => csvFormat.stringify(value, native, options),
+});
 
 linkZone((name) => makeZone(name, FlowError));
 

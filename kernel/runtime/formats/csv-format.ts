@@ -1,6 +1,7 @@
 /** CSV as rows, both ways, as RFC 4180 has it. The machine reads it (kernel/native/csv.ts). */
 import type { CsvParseOptions, CsvStringifyOptions } from "../api.d.ts";
 import { behindQuote, keepEmpty, quoteOpen, skipFirst, strict } from "./csv-options.ts";
+import type { Native } from "../native.ts";
 import { written } from "./written.ts";
 import type { DecodeText } from "./xml-format.ts";
 
@@ -153,10 +154,14 @@ export function parse(input: string | Uint8Array, machine: CsvMachine, options: 
 const formulaStart = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
 const number = /^[+-]?(?:\d+(?:[.,]\d+)*[.,]?|[.,]\d+)(?:[eE][+-]?\d+)?$/;
 
+/** The natives, as far as writing needs them. */
+export type CsvWriter = Pick<Native, "csvText" | "unlikeRows">;
+
 /** Every column that some row has, in the order in which they come. */
-function columnsOf(rows: readonly unknown[]): string[] {
+function columnsOf(rows: readonly unknown[], native: CsvWriter): string[] {
   const names = new Set<string>();
-  for (const row of rows) if (typeof row === "object" && row !== null) for (const name of Object.keys(row)) names.add(name);
+  for (const row of native.unlikeRows(rows) ?? rows)
+    if (typeof row === "object" && row !== null) for (const name of Object.keys(row)) names.add(name);
   return [...names];
 }
 
@@ -223,15 +228,35 @@ class Writer {
   }
 }
 
+/** Rows that are plain, by native code; undefined for others. */
+function plainText(
+  rows: readonly unknown[],
+  columns: readonly string[] | undefined,
+  isNamed: boolean,
+  delimiter: string,
+  newline: string,
+  native: CsvWriter,
+): string | undefined {
+  const [code, bytes] = [delimiter.charCodeAt(0), newline.charCodeAt(0) | ((newline.charCodeAt(1) || 0) << 8)];
+  const head = isNamed ? native.csvText([columns], undefined, code, bytes) : "";
+  const body = head === undefined ? undefined : native.csvText(rows, columns, code, bytes);
+  return body === undefined ? undefined : head + body;
+}
+
 /** The text of rows given as objects or arrays. */
-export function stringify(value: unknown, options: CsvStringifyOptions = {}): string {
+export function stringify(value: unknown, native: CsvWriter, options: CsvStringifyOptions = {}): string {
   if (!Array.isArray(value)) throw new Error("the value must be a list of rows");
   const { delimiter = ",", newline = "\r\n" } = options;
   checkDelimiter(delimiter);
   if (!/^(?:\r\n|\r|\n)$/.test(newline)) throw new Error(`${JSON.stringify(newline)} is not a line break: use "\\r\\n", "\\n" or "\\r"`);
   const given = typeof options.header === "object" ? [...options.header] : undefined;
-  const names = given ?? (value.length === 0 || Array.isArray(value[0]) ? undefined : columnsOf(value));
+  const names = given ?? (value.length === 0 || Array.isArray(value[0]) ? undefined : columnsOf(value, native));
   if (names !== undefined) checkNames(names);
+  const isNamed = names !== undefined && options.header !== false;
+  if (options.escapeFormulas !== true && value.length > 0) {
+    const plain = plainText(value, names, isNamed, delimiter, newline, native);
+    if (plain !== undefined) return plain;
+  }
   const writer = new Writer(names, options.escapeFormulas === true);
   const rows = value.map((row: unknown, index) => {
     if (Array.isArray(row) && (names === undefined || given !== undefined)) return writer.list(row, index);
@@ -239,7 +264,7 @@ export function stringify(value: unknown, options: CsvStringifyOptions = {}): st
       throw new Error("every row must be an object, or every row a list");
     return writer.object(row, index);
   });
-  if (names !== undefined && options.header !== false) rows.unshift(writer.header(names));
+  if (isNamed) rows.unshift(writer.header(names));
   if (rows.length === 0) return "";
   // A single empty field without quotes would be an empty line.
   const single = rows.some((row) => row.length === 1);

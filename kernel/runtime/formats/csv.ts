@@ -4,5 +4,5 @@ import { parse, stringify } from "./csv-format.ts";
 
 kernel.csv.link({
   parse: (input, options) => parse(input, kernel, options),
-  stringify,
+  stringify: (value, options) => stringify(value, kernel.native, options),
 });

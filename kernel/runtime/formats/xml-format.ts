@@ -6,6 +6,7 @@
 import { keepSpace, removePrefixes } from "./xml-options.ts";
 import type { Malformed } from "../charset.ts";
 import type { XmlParseOptions, XmlStringifyOptions } from "../api.d.ts";
+import type { Native } from "../native.ts";
 import { table } from "../table.ts";
 import { written } from "./written.ts";
 import { faultError } from "./xml-fault.ts";
@@ -187,10 +188,11 @@ class Writer {
 }
 
 /** The document of `{ root: … }`. */
-export function stringify(value: unknown, options: XmlStringifyOptions = {}): string {
+export function stringify(value: unknown, native: Pick<Native, "xmlText">, options: XmlStringifyOptions = {}): string {
   const roots = typeof value === "object" && value !== null ? Object.entries(value).filter(([, item]) => item !== undefined) : [];
   if (roots.length !== 1 || Array.isArray(roots[0]![1]))
     throw new Error("a document has one root element: pass an object with one property");
   const declaration = options.declaration === false ? "" : `<?xml version="1.0" encoding="UTF-8"?>${options.indent ? "\n" : ""}`;
-  return declaration + new Writer(options.indent ?? 0).document(roots[0]![0], roots[0]![1]);
+  const plain = options.indent ? undefined : native.xmlText(...roots[0]!);
+  return declaration + (plain ?? new Writer(options.indent ?? 0).document(roots[0]![0], roots[0]![1]));
 }

@@ -4,5 +4,5 @@ import { parse, stringify } from "./xml-format.ts";
 
 kernel.xml.link({
   parse: (input, options) => parse(input, kernel, options),
-  stringify,
+  stringify: (value, options) => stringify(value, kernel.native, options),
 });

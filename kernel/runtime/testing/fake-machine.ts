@@ -156,7 +156,7 @@ class Door {
 /** The package copies a host's error by name and message; this makes one of the engine's own class of it. One native is the engine's. */
 const wrapNatives = `(natives) => {
   const classes = { TypeError, RangeError, SyntaxError };
-  const wrapped = { stringify: (value) => JSON.stringify(value), exhausted: () => false, clone: () => undefined };
+  const wrapped = { stringify: (value) => JSON.stringify(value), exhausted: () => false, clone: () => undefined, csvText: () => undefined, unlikeRows: () => undefined, xmlText: () => undefined };
   for (const name of Object.keys(natives)) {
     wrapped[name] = (...values) => {
       try { return natives[name](...values); } catch (error) { throw classes[error.name] === undefined ? error : new classes[error.name](error.message); }

@@ -21,10 +21,7 @@ declare module "papaparse" {
   }
   const papaparse: {
     parse<Row>(text: string, options: ParseOptions<Row>): { data: Row[]; errors: ParseError[]; meta: ParseMeta };
-    unparse(
-      rows: readonly (readonly string[])[],
-      options: { delimiter: string; newline: string; quotes: (field: string) => boolean },
-    ): string;
+    unparse(rows: readonly object[], options: { delimiter?: string; newline?: string; quotes?: (field: string) => boolean }): string;
   };
   export default papaparse;
 }
