@@ -17,6 +17,8 @@ function kernelModule(name: string): string {
   return `${kernelFolder}${name.replace(/\.ts$/, ".js")}`;
 }
 
+/** "mayfly", its parts, and tables of locales: "mayfly/locales/nl". */
+const ownModule = /^mayfly(\/[a-z]+(\/[a-zA-Z-]+)?)?$/;
 const emptyNamespace = "empty";
 /** Takes the kernel object away from the globals before any module of the flow runs. */
 const sealName = "mayfly:seal";
@@ -39,7 +41,7 @@ function kernelModules(scan: boolean): Plugin {
   return {
     name: "kernel-modules",
     setup(builder) {
-      builder.onResolve({ filter: /^mayfly(\/[a-z]+)?$/ }, ({ path }) => {
+      builder.onResolve({ filter: ownModule }, ({ path }) => {
         const part = path.slice("mayfly/".length);
         const module = path === "mayfly" ? "flow.ts" : partModules[part];
         if (module === undefined)
@@ -121,7 +123,7 @@ function importNothing(files: readonly string[]): Plugin {
     name: "import-nothing",
     setup(builder) {
       builder.onResolve({ filter: /.*/ }, ({ path, importer }) => {
-        if (!files.includes(importer) || /^mayfly(\/[a-z]+)?$/.test(path) || isBuiltin(path)) return undefined;
+        if (!files.includes(importer) || ownModule.test(path) || isBuiltin(path)) return undefined;
         return { errors: [{ text: `the code imports ${JSON.stringify(path)}: code that is given as text may import only from "mayfly"` }] };
       });
     },
@@ -315,7 +317,7 @@ function checkKernelImports({ metafile }: Result, folder: string): void {
   const isKernel = (name: string): boolean => resolve(folder, name).startsWith(kernelFolder);
   for (const [importer, { imports }] of Object.entries(metafile.inputs)) {
     if (isKernel(importer)) continue;
-    const found = imports.find(({ path, original = "" }) => isKernel(path) && !/^mayfly(\/[a-z]+)?$/.test(original));
+    const found = imports.find(({ path, original = "" }) => isKernel(path) && !ownModule.test(original));
     if (found === undefined) continue;
     const shown = relative(process.cwd(), resolve(folder, importer));
     throw new CodedError("MF_BUNDLE_OUTSIDE", `${shown}: ${found.original} is a file of the kernel: import from "mayfly"`);

@@ -37,7 +37,7 @@ function compile(source: string): string {
       types: [],
       module: "ESNext",
       moduleResolution: "bundler",
-      paths: { mayfly: [join(root, "kernel/runtime/api.d.ts")] },
+      paths: { mayfly: [join(root, "kernel/runtime/api.d.ts")], "mayfly/*": [join(root, "kernel/runtime/api.d.ts")] },
     };
     writeFileSync(
       join(folder, "tsconfig.json"),

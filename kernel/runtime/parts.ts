@@ -3,6 +3,7 @@
  * step bundles a flow once, asks `linkedParts` what its text mentions, and bundles it again with `import "mayfly/NAME"` in front.
  * This module runs at build time, outside the machine.
  */
+import { tabled } from "./intl/locale-tables.ts";
 import { table } from "./table.ts";
 import { singleBytes } from "./web/charset-tables.ts";
 
@@ -88,6 +89,7 @@ const rules: Readonly<Record<string, PartRule>> = table({
   warm: { module: "warm.ts", mention: /\bwarm\b/, needs: [] },
   csv: { module: "formats/csv.ts", mention: mentionOf("csv"), needs: [] },
   rows: { module: "reading/rows.ts", mention: callOf("rows"), needs: ["reading", "csv"] },
+  ...Object.fromEntries(tabled.map((tag) => [`locales/${tag}`, { module: `intl/locales/${tag}.ts`, mention: noMention, needs: [] }])),
 });
 
 /** Name → module, from this folder: what `mayfly/NAME` stands for in a flow's bundle. */

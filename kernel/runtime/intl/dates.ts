@@ -17,7 +17,10 @@ function checked(locales: unknown, options: unknown, needs: Needs): Settings {
 
 /** The narrow space before AM is in parts only: every engine writes a plain one in a text, so that programs can read it. */
 function textOf(parts: readonly Part[]): string {
-  return parts.map(({ value }) => (value === narrowSpace ? " " : value)).join("");
+  return parts
+    .map(({ value }) => value)
+    .join("")
+    .replaceAll(narrowSpace, " ");
 }
 
 class DateTimeFormatMethods {

@@ -1,4 +1,5 @@
 /** Dates and times as en-US writes them (CLDR): the parts of one text. */
+import { patternOf, wordParts } from "./date-words.ts";
 import { missing } from "./faults.ts";
 import { dayPeriod, months, shortened, weekdays, zoneName } from "./names.ts";
 import type { Component, HourCycle, Settings } from "./options.ts";
@@ -54,8 +55,13 @@ function timeShape({ hour, minute, second, fractionalSecondDigits }: Components)
   return `${hour === undefined ? "" : "h"}${minute === undefined ? "" : "m"}${second === undefined ? "" : "s"}${fractionalSecondDigits === undefined ? "" : "f"}`;
 }
 
-/** Throws MF_NO_INTL for a set of components that en-US has no pattern for. */
-export function checkComponents({ components, hourCycle }: Settings): void {
+/** Throws MF_NO_INTL for a set of components that the locale has no pattern for. */
+export function checkComponents(settings: Settings): void {
+  const { components, hourCycle, table } = settings;
+  if (table !== undefined) {
+    patternOf(settings);
+    return;
+  }
   const date = shapeOf(components);
   const time = timeShape(components);
   const period = components.dayPeriod !== undefined && hourCycle !== "h23" && hourCycle !== "h24";
@@ -153,6 +159,7 @@ export function partsOf(settings: Settings, date: unknown): Part[] {
   const type = typeAt(zone, timeMs);
   const clock = new Date(timeMs + type.offsetMs);
   if (Number.isNaN(clock.getTime())) throw new RangeError("Invalid time value");
+  if (settings.table !== undefined) return wordParts(settings, clock, type);
   const text = new Text();
   addDate(text, clock, components);
   const time = new Text();

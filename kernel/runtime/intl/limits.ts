@@ -6,3 +6,5 @@ export const mostKeptZones = 1000;
 export const mostFractionDigits = 100;
 /** Digits that are compared as one number (ICU's bound); those behind are the next. */
 export const mostNumberDigits = 254;
+/** Rows of a locale's table that stay read. A table has some 600. */
+export const mostKeptRows = 2000;

@@ -1,5 +1,6 @@
-/** The part `lists`: Intl.ListFormat in en (CLDR). */
+/** The part `lists`: Intl.ListFormat in en and the locales that are linked (CLDR). */
 import { optionsOf, textOption } from "./given.ts";
+import type { LocaleTable } from "./locale-tables.ts";
 import { localeOf } from "./locales.ts";
 import { addService } from "./service.ts";
 
@@ -7,6 +8,7 @@ interface Settings {
   readonly locale: string;
   readonly type: string;
   readonly style: string;
+  readonly table: LocaleTable | undefined;
 }
 interface Part {
   readonly type: string;
@@ -15,21 +17,30 @@ interface Part {
 const name = "ListFormat";
 
 function read(locales: unknown, given: unknown): Settings {
-  const locale = localeOf(locales, 'ask for "en", or use join()').name;
+  const { name: locale, table } = localeOf(locales, 'ask for "en", or use join()');
   if (given !== undefined && (typeof given !== "object" || given === null))
     throw new TypeError("Incorrect ListFormat information provided");
   const options = optionsOf(given);
   textOption(name, options, "localeMatcher", ["lookup", "best fit"]);
   const type = textOption(name, options, "type", ["conjunction", "disjunction", "unit"]) ?? "conjunction";
-  return { locale, type, style: textOption(name, options, "style", ["long", "short", "narrow"]) ?? "long" };
+  return { locale, type, style: textOption(name, options, "style", ["long", "short", "narrow"]) ?? "long", table };
 }
 
+type Glue = readonly [pair: string, middle: string, last: string];
+
 /** Texts between two elements that are all, between two of more, and before the last of more. */
-function glue({ type, style }: Settings): readonly [pair: string, middle: string, last: string] {
+function glue({ type, style, table }: Settings): Glue {
+  if (table !== undefined) return table.rows.get(`c${type}:${style}`)!.split("|") as unknown as Glue;
   if (type === "unit") return style === "narrow" ? [" ", " ", " "] : [", ", ", ", ", "];
   if (type === "disjunction") return [" or ", ", ", ", or "];
   if (style === "narrow") return [", ", ", ", ", "];
   return style === "short" ? [" & ", ", ", ", & "] : [" and ", ", ", ", and "];
+}
+
+/** Spanish: "y" before an i is "e", "o" before an o is "u". */
+function inSpanish(text: string, next: string): string {
+  if (text === " y " && /^(?:i|hi(?![ae]))/i.test(next)) return " e ";
+  return text === " o " && /^(?:h?o|8|11(?:$| ))/i.test(next) ? " u " : text;
 }
 
 function textsOf(list: unknown): string[] {
@@ -48,7 +59,7 @@ function partsOf(settings: Settings, list: unknown): Part[] {
   const parts: Part[] = [];
   for (const [index, value] of texts.entries()) {
     const text = texts.length === 2 ? pair : index === texts.length - 1 ? last : middle;
-    if (index > 0) parts.push({ type: "literal", value: text });
+    if (index > 0 && text !== "") parts.push({ type: "literal", value: settings.locale.startsWith("es") ? inSpanish(text, value) : text });
     parts.push({ type: "element", value });
   }
   return parts;
@@ -66,7 +77,8 @@ class ListFormatMethods {
   }
 
   resolvedOptions(): object {
-    return { ...own(this) };
+    const { table: _, ...rest } = own(this);
+    return rest;
   }
 }
 const own = addService({ name, prototype: ListFormatMethods.prototype, read });

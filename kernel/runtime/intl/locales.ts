@@ -1,5 +1,6 @@
-/** Language tags (BCP 47), as far as `Intl` reads them here: the machine has en and en-US. */
+/** Language tags (BCP 47), as far as `Intl` reads them here: the machine has en and en-US, and the locales that are linked. */
 import { missing } from "./faults.ts";
+import { type LocaleTable, linkAdvice, tableFor } from "./locale-tables.ts";
 
 const tagShape =
   /^(?:[a-z]{2,3}|[a-z]{5,8})(?:-[a-z]{4})?(?:-(?:[a-z]{2}|\d{3}))?(?:-(?:[a-z\d]{5,8}|\d[a-z\d]{3}))*(?:-[a-wy-z\d](?:-[a-z\d]{2,8})+)*(?:-x(?:-[a-z\d]{1,8})+)?$/i;
@@ -41,10 +42,14 @@ export interface Locale {
   readonly name: string;
   /** Of the extension -u-, key to value. */
   readonly keys: ReadonlyMap<string, string>;
+  /** Undefined for en and en-US, which are built in. */
+  readonly table?: LocaleTable | undefined;
 }
 
+const withoutExtensions = (tag: string): string => tag.replace(/-[a-z\d]-.*$/, "");
+
 export function isSupported(tag: string): boolean {
-  return supported.test(tag);
+  return supported.test(tag) || tableFor(withoutExtensions(tag)) !== undefined;
 }
 
 /** The extension keys of a tag. */
@@ -55,11 +60,13 @@ export function keysOf(tag: string): ReadonlyMap<string, string> {
   return keys;
 }
 
-/** The locale of a formatter: the first that was asked for. Throws MF_NO_INTL if a machine does not have it. */
+/** The locale of a formatter: the first that was asked for. Throws MF_NO_INTL if a machine does not have it; `advice` is for one without a table. */
 export function localeOf(locales: unknown, advice = 'ask for "en-US", or put the text together from formatToParts()'): Locale {
   const [tag = "en-US"] = canonicalLocales(locales);
   // A language that nobody has: programs ask for it to have the default.
   const name = tag === "fullwide" ? "en-US" : supported.exec(tag)?.[1];
-  if (name === undefined) throw missing(`the locale ${tag}`, advice);
-  return { name, keys: keysOf(tag) };
+  if (name !== undefined) return { name, keys: keysOf(tag) };
+  const table = tableFor(withoutExtensions(tag));
+  if (table === undefined) throw missing(`the locale ${tag}`, linkAdvice(withoutExtensions(tag)) ?? advice);
+  return { name: table.tag, keys: keysOf(tag), table };
 }

@@ -1,14 +1,12 @@
-/** Numbers as en writes them (CLDR): the parts of one text, and of a range. */
+/** Numbers as en and the linked locales write them (CLDR): the parts of one text, and of a range. */
 import { type Decimal, scaled, type Value, valueOf } from "./decimal.ts";
 import { missing } from "./faults.ts";
 import { currencyOf, unitText } from "./number-names.ts";
 import type { NumberSettings } from "./number-options.ts";
+import { compactPower, type Part, type Symbols, symbolsOf, wordParts } from "./number-words.ts";
 import { isOne, type Shown, shownOf } from "./rounding.ts";
 
-export interface Part {
-  readonly type: string;
-  readonly value: string;
-}
+export type { Part };
 export interface RangePart extends Part {
   readonly source: string;
 }
@@ -27,25 +25,27 @@ const hardSpace = "\u00a0";
 const shortPowers = ["", "K", "M", "B", "T"];
 const longPowers = ["", "thousand", "million", "billion", "trillion"];
 
-function wholeParts(whole: string, { useGrouping, notation }: NumberSettings): Part[] {
+function wholeParts(whole: string, { useGrouping, notation }: NumberSettings, { group, leastGrouped }: Symbols): Part[] {
   const isLate = useGrouping === "min2" || (useGrouping === "auto" && notation === "compact");
-  const isGrouped = useGrouping !== false && whole.length > (isLate ? 4 : 3);
+  const least = useGrouping === "always" ? 1 : Math.max(leastGrouped, isLate ? 2 : 1);
+  const isGrouped = useGrouping !== false && whole.length > 2 + least;
   if (!isGrouped) return [part("integer", whole)];
   const parts: Part[] = [];
   for (let end = ((whole.length - 1) % 3) + 1, start = 0; start < whole.length; start = end, end += 3) {
-    if (start > 0) parts.push(part("group", ","));
+    if (start > 0) parts.push(part("group", group));
     parts.push(part("integer", whole.slice(start, end)));
   }
   return parts;
 }
 
 function digitParts(shown: Shown, settings: NumberSettings): Part[] {
-  const { notation } = settings;
-  const parts = wholeParts(shown.whole, settings);
-  if (shown.fraction !== "") parts.push(part("decimal", "."), part("fraction", shown.fraction));
+  const { notation, style, table } = settings;
+  const symbols = symbolsOf(table?.rows, style);
+  const parts = wholeParts(shown.whole, settings, symbols);
+  if (shown.fraction !== "") parts.push(part("decimal", symbols.decimal), part("fraction", shown.fraction));
   if (notation !== "scientific" && notation !== "engineering") return parts;
-  parts.push(part("exponentSeparator", "E"));
-  if (shown.power < 0) parts.push(part("exponentMinusSign", "-"));
+  parts.push(part("exponentSeparator", symbols.exponent));
+  if (shown.power < 0) parts.push(part("exponentMinusSign", symbols.minus));
   parts.push(part("exponentInteger", String(Math.abs(shown.power))));
   return parts;
 }
@@ -114,23 +114,30 @@ function isDecimal(value: Value): value is Decimal {
 }
 
 /** The digits that a value shows, with a percentage's two more before the point. Undefined for what has none. */
-function shownDigits(settings: NumberSettings, value: Value): Shown | undefined {
+export function shownDigits({ style, digits, notation, compactDisplay, table }: NumberSettings, value: Value): Shown | undefined {
   if (!isDecimal(value)) return undefined;
-  return shownOf(settings.style === "percent" ? scaled(value, 2) : value, settings.digits, settings.notation);
+  const compact =
+    compactDisplay === undefined || table === undefined
+      ? undefined
+      : (magnitude: number): number => compactPower(table.rows, compactDisplay, magnitude);
+  return shownOf(style === "percent" ? scaled(value, 2) : value, digits, notation, compact);
 }
 
 function format(settings: NumberSettings, value: Value, isPlural = false): Formatted {
   const shown = shownDigits(settings, value);
   const isNegative = value !== "NaN" && value.isNegative;
   const one = !isPlural && shown !== undefined && isOne(shown);
+  const sign = signOf(settings.signDisplay, isNegative, value === "NaN" || shown?.isZero === true);
+  const { nan, infinity } = symbolsOf(settings.table?.rows);
+  const digits = shown === undefined ? [value === "NaN" ? part("nan", nan) : part("infinity", infinity)] : digitParts(shown, settings);
+  if (settings.table !== undefined) return { before: [], digits: wordParts(settings, sign, digits, shown), after: [] };
   const frame = frameOf(settings, {
-    sign: signOf(settings.signDisplay, isNegative, value === "NaN" || shown?.isZero === true),
+    sign,
     compact: shown === undefined ? [] : compactParts(shown, settings),
     isOne: one,
     isNumber: shown !== undefined,
   });
-  if (shown !== undefined) return { ...frame, digits: digitParts(shown, settings) };
-  return { ...frame, digits: [value === "NaN" ? part("nan", "NaN") : part("infinity", "∞")] };
+  return { ...frame, digits };
 }
 
 /** Texts that meet become one part. */
@@ -168,6 +175,7 @@ export function rangeParts(settings: NumberSettings, start: unknown, end: unknow
   if (start === undefined || end === undefined) throw new TypeError("start or end is undefined");
   const [first, last] = [valueOf(start), valueOf(end)];
   if (first === "NaN" || last === "NaN") throw new RangeError(`Invalid ${first === "NaN" ? "start" : "end"} : NaN`);
+  if (settings.table !== undefined) throw missing(`ranges of numbers in the locale ${settings.locale}`, "format both ends with format()");
   if (settings.notation !== "standard") throw missing(`ranges of ${settings.notation} numbers`, "format both ends with format()");
   const [left, right] = [format(settings, first), format(settings, last)];
   const isSameSign = first.isNegative === last.isNegative;

@@ -3,6 +3,7 @@ import type { RoundingMode } from "./decimal.ts";
 import { missing } from "./faults.ts";
 import { optionsOf, textOption } from "./given.ts";
 import { mostFractionDigits } from "./limits.ts";
+import type { LocaleTable } from "./locale-tables.ts";
 import { localeOf } from "./locales.ts";
 import { currencyDigits, isUnit } from "./number-names.ts";
 
@@ -31,6 +32,8 @@ export interface NumberSettings {
   readonly notation: string;
   readonly compactDisplay: string | undefined;
   readonly signDisplay: string;
+  /** Undefined in en. */
+  readonly table: LocaleTable | undefined;
 }
 
 const increments = [1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500, 1000, 2000, 2500, 5000];
@@ -128,7 +131,7 @@ const service = "NumberFormat";
 
 /** Throws RangeError and TypeError as the standard has it, and MF_NO_INTL for what a machine does not have. */
 export function readNumberSettings(locales: unknown, given: unknown): NumberSettings {
-  const { name, keys } = localeOf(locales, 'ask for "en-US", or write the number yourself');
+  const { name, keys, table } = localeOf(locales, 'ask for "en-US", or write the number yourself');
   const options = optionsOf(given);
   textOption(service, options, "localeMatcher", ["lookup", "best fit"]);
   const system = textOption(service, options, "numberingSystem") ?? keys.get("nu") ?? "latn";
@@ -143,7 +146,7 @@ export function readNumberSettings(locales: unknown, given: unknown): NumberSett
   const compactDisplay = textOption(service, options, "compactDisplay", ["short", "long"]) ?? "short";
   const useGrouping = readGrouping(options, notation);
   const signDisplay = textOption(service, options, "signDisplay", ["auto", "never", "always", "exceptZero", "negative"]) ?? "auto";
-  return {
+  const settings: NumberSettings = {
     locale: keys.get("nu") === "latn" ? `${name}-u-nu-latn` : name,
     style,
     ...currency,
@@ -153,7 +156,11 @@ export function readNumberSettings(locales: unknown, given: unknown): NumberSett
     notation,
     compactDisplay: notation === "compact" ? compactDisplay : undefined,
     signDisplay,
+    table,
   };
+  if (table !== undefined && notation === "compact" && style === "currency" && settings.currencyDisplay !== "name")
+    throw missing("compact numbers of currencies in this locale", "write the currency's symbol yourself");
+  return settings;
 }
 
 /** The digits of resolvedOptions. */

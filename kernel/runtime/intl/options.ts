@@ -1,5 +1,6 @@
 /** The options of Intl.DateTimeFormat (ECMA-402), read and checked. */
 import { missing } from "./faults.ts";
+import type { LocaleTable } from "./locale-tables.ts";
 import { type Locale, localeOf } from "./locales.ts";
 import { type Zone, zoneOf } from "./zones.ts";
 
@@ -25,6 +26,8 @@ export interface Settings {
   readonly hourCycle: HourCycle | undefined;
   readonly dateStyle: string | undefined;
   readonly timeStyle: string | undefined;
+  /** Undefined in en. */
+  readonly table: LocaleTable | undefined;
 }
 /** Which components a format must have, and which it gets if it has none of them. */
 export interface Needs {
@@ -81,11 +84,11 @@ function checkOnly(given: Given, { keys }: Locale): void {
 
 const cycles: readonly string[] = ["h11", "h12", "h23", "h24"];
 
-function readCycle(given: Given, { keys }: Locale): HourCycle {
+function readCycle(given: Given, { keys, table }: Locale): HourCycle {
   const cycle = option(given, "hourCycle", cycles);
-  if (given["hour12"] !== undefined) return given["hour12"] ? "h12" : "h23";
+  if (given["hour12"] !== undefined) return given["hour12"] ? ((table?.rows.get("cycle12") ?? "h12") as HourCycle) : "h23";
   const key = keys.get("hc");
-  return (cycle ?? (key !== undefined && cycles.includes(key) ? key : "h12")) as HourCycle;
+  return (cycle ?? (key !== undefined && cycles.includes(key) ? key : (table?.rows.get("cycle") ?? "h12"))) as HourCycle;
 }
 
 function addDefaults(components: Partial<Record<Component, string>>, { required, defaults }: Needs): void {
@@ -146,6 +149,7 @@ export function readSettings(locales: unknown, options: unknown, needs: Needs): 
     if (needs.required === "time" && dateStyle !== undefined) throw new TypeError("Invalid option : dateStyle");
     components = styled(dateStyle, timeStyle);
   } else addDefaults(components, needs);
-  settle(components, cycle);
-  return { locale: locale.name, zone, components, hourCycle: components.hour === undefined ? undefined : cycle, dateStyle, timeStyle };
+  const { name, table } = locale;
+  if (table === undefined) settle(components, cycle);
+  return { locale: name, zone, components, hourCycle: components.hour === undefined ? undefined : cycle, dateStyle, timeStyle, table };
 }

@@ -45,12 +45,14 @@ function powerOf(notation: string, magnitude: number): number {
   return notation === "compact" && magnitude >= 3 ? Math.min(12, Math.floor(magnitude / 3) * 3) : 0;
 }
 
-export function shownOf(value: Decimal, digits: Digits, notation: string): Shown {
+/** `compact`: powers of ten of compact numbers by their magnitude, where they are not those of en. */
+export function shownOf(value: Decimal, digits: Digits, notation: string, compact?: (magnitude: number) => number): Shown {
   const magnitude = magnitudeOf(value);
-  let power = powerOf(notation, magnitude);
+  const powerAt = compact ?? ((each: number): number => powerOf(notation, each));
+  let power = powerAt(magnitude);
   let result = round(scaled(value, -power), digits);
   // 999,999 is a million, not 1000 thousand.
-  const next = powerOf(notation, magnitude + 1);
+  const next = powerAt(magnitude + 1);
   if (next !== power && result.value.digits !== "" && magnitudeOf(result.value) + power > magnitude) {
     power = next;
     result = round(scaled(value, -power), digits);
