@@ -2,11 +2,13 @@
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import type { Clock } from "#base";
-import { addApprovalEndpoints } from "./approvals/admin.ts";
+import { addApprovalEndpoints, type AskedWait, type WaitAnswer, waitHere } from "./approvals/admin.ts";
 import { Approvals } from "./approvals/approvals.ts";
-import { addApprovals } from "./approvals/endpoint.ts";
-import { approvalKey, hasApprovalKey } from "./approvals/key.ts";
+import { addApprovals, type AskedPage, type Page, pageHere } from "./approvals/endpoint.ts";
+import { approvalKey, hasApprovalKey, keyOfSecret } from "./approvals/key.ts";
 import { Links } from "./approvals/links.ts";
+import { ApprovalsElsewhere, type ApprovalsHere } from "./approvals-elsewhere.ts";
+import type { Cluster } from "./contract/cluster.ts";
 import type { GatewayConfig } from "./contract/config.ts";
 import type { HttpRoutes } from "./contract/http/routes.ts";
 import type { GatewayMemory } from "./contract/memory.ts";
@@ -30,11 +32,13 @@ export interface ApprovingPorts {
   readonly entropy: Entropy;
   readonly sleepers: Pick<SleepDesk, "signal">;
   readonly flows: ReadonlyMap<string, { flowAsleep(imageSha256: string): Promise<Flow> }>;
+  /** Other nodes, where a question may be open. */
+  readonly cluster: Cluster | undefined;
   /** Of the public port, once it listens. */
   readonly address: () => { readonly host: string; readonly port: number } | undefined;
 }
 
-export class Approving implements QuestionLinks {
+export class Approving implements QuestionLinks, ApprovalsHere {
   readonly #ports: ApprovingPorts;
   readonly #approvals: Approvals;
   #links: Links | undefined;
@@ -68,9 +72,30 @@ export class Approving implements QuestionLinks {
   }
 
   #open(routes: HttpRoutes): Links {
-    const links = new Links(() => this.#url, approvalKey(this.#folder, this.#ports.entropy));
-    addApprovals(routes, { ...this.#ports, links, approvals: this.#approvals, now: () => this.#ports.clock.now() });
-    return (this.#links = links);
+    const { config, entropy } = this.#ports;
+    const secret = config.approvals?.key;
+    const links = new Links(() => this.#url, secret === undefined ? approvalKey(this.#folder, entropy) : keyOfSecret(secret));
+    this.#links = links;
+    const elsewhere = this.#elsewhere;
+    addApprovals(routes, { ...this.#pagePorts(links), elsewhere: elsewhere && ((asked) => elsewhere.page(asked)) });
+    return links;
+  }
+
+  #pagePorts(links: Links): Parameters<typeof pageHere>[0] {
+    return { ...this.#ports, links, approvals: this.#approvals, now: () => this.#ports.clock.now() };
+  }
+
+  get #elsewhere(): ApprovalsElsewhere | undefined {
+    const { cluster } = this.#ports;
+    return cluster === undefined ? undefined : new ApprovalsElsewhere(cluster);
+  }
+
+  wait(asked: AskedWait): Promise<WaitAnswer | undefined> {
+    return waitHere(this.#approvals, asked);
+  }
+
+  async page(asked: AskedPage): Promise<Page | undefined> {
+    return this.#links === undefined ? undefined : await pageHere(this.#pagePorts(this.#links), asked);
   }
 
   /** Of the public port, as people reach it: what mayfly.yaml says, or else where it listens. */
@@ -84,11 +109,18 @@ export class Approving implements QuestionLinks {
   }
 
   addEndpoints(routes: HttpRoutes, access: Access): void {
-    addApprovalEndpoints(routes, { approvals: this.#approvals, memory: this.#ports.memory }, access);
+    const elsewhere = this.#elsewhere;
+    const ports = {
+      approvals: this.#approvals,
+      memory: this.#ports.memory,
+      elsewhere: elsewhere && ((asked: AskedWait) => elsewhere.wait(asked)),
+    };
+    addApprovalEndpoints(routes, ports, access);
   }
 
-  /** Throws MF_APPROVAL_KEY, or MF_ROUTE_TAKEN where a flow has the path and mayfly.yaml no `approvals`. */
+  /** Undefined in a cluster whose mayfly.yaml has no `approvals`. Throws MF_APPROVAL_KEY, or MF_ROUTE_TAKEN where a flow has the path. */
   linkTo(asked: AskedQuestion): string | undefined {
+    if (this.#links === undefined && this.#ports.cluster !== undefined) return undefined;
     if (this.#links === undefined && this.#routes !== undefined) {
       this.#open(this.#routes);
       this.#ports.logger.warn(

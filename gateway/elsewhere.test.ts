@@ -1,13 +1,14 @@
 /** Nodes of a cluster that are asked through one of them: recorded messages searched together, flows and outlets turned at all, queues added up. */
-import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { test } from "node:test";
 import fc from "fast-check";
 import { decodeRecording } from "#abi";
 import type { Partition } from "./contract/cluster.ts";
 import { historyAnswer, HistoryEverywhere, type HistorySearch } from "./history-elsewhere.ts";
 import type { HistoryPage, HistoryQuery, MessageDetail, MessageSummary } from "./history/history.ts";
-import { type Rig, until } from "./testing/rig.ts";
-import { done, type Script, text } from "./testing/scripted.ts";
+import { type Rig, until, withPeer } from "./testing/rig.ts";
+import { done, type Script, send, text } from "./testing/scripted.ts";
 import { type Two, withTwo } from "./testing/two-nodes.ts";
 
 const yaml = `flows:
@@ -272,4 +273,66 @@ test("machines that sleep at any node are listed, shown, woken and cancelled thr
     deepEqual((await json<Sleepers>(first, `/api/sleepers?after=${alone.next}`)).silent, ["two"]);
     match(await (await first.admin("/api/sleepers/nobody")).text(), /two did not answer/);
   });
+});
+
+test("a link to a question opens at any node, shows what the owner would do, and takes one answer", async () => {
+  const links: string[] = [];
+  const peer = (request: IncomingMessage, response: ServerResponse): void => {
+    let body = "";
+    request.setEncoding("utf8").on("data", (piece: string) => (body += piece));
+    request.on("end", () => {
+      links.push((JSON.parse(body) as { link: string }).link);
+      response.end();
+    });
+  };
+  const questionJson = JSON.stringify({ question: "Pay Ada?", options: ["pay", "reject"], to: "book" });
+  const asks: Script = (event) =>
+    event.kind === "deliver"
+      ? [{ kind: "wait", wait: 1, name: "approval", key: text(event.body), dueMs: event.timeMs + 3_600_000, questionJson }]
+      : [send("log", "paid"), done()];
+  await withPeer(peer, async (url) => {
+    const approving = `approvals: { url: "https://mayfly.example.com", key: "a secret of more than thirty-two characters" }
+flows:
+  orders:
+    image: orders.mfi
+    key: header:k
+    from: [ { http: { path: /orders, mode: accept } } ]
+    to: { book: { http: { url: "${url}" } }, log: { log: {} } }`;
+    await withTwo(approving, [{ orders: asks }, { orders: asks }], async (two) => {
+      const [first, second] = two.rigs;
+      const keys = await shareOut(two);
+      equal((await post(first, keys[1], "key of the wait")).status, 202);
+      const link = await until(() => links[0]);
+      const page = (rig: Rig, init?: RequestInit): Promise<Response> => fetch(link.replace("https://mayfly.example.com", rig.url), init);
+      for (const rig of two.rigs) {
+        const shown = await page(rig);
+        equal(shown.status, 200);
+        match(await shown.text(), /Pay Ada\?[^]*paid/);
+      }
+      const [sleeper] = (await json<{ sleepers: { id: string }[] }>(second, "/api/sleepers")).sleepers;
+      const options = await json<{ question: { options: string[] } }>(
+        first,
+        `/api/sleepers/${encodeURIComponent(sleeper?.id ?? "")}/options?wait=1`,
+      );
+      deepEqual(options.question.options, ["pay", "reject"]);
+      const form = { method: "POST", headers: { "content-type": "application/x-www-form-urlencoded" }, body: "option=pay&by=Eve" };
+      match(await (await page(first, form)).text(), /Your answer “pay” is kept safe, and the flow goes on/);
+      await until(async () => (await page(second)).status === 410);
+      equal((await page(first, form)).status, 410);
+      equal((await page(first)).status, 410);
+      two.nodes[1].stopTaking();
+      equal((await page(first)).status, 503, "the question may be where nobody answers");
+      equal((await fetch(`${first.url}/approve/forged`)).status, 404);
+    });
+  });
+});
+
+test("approvals in a cluster need a key, which all nodes have", async () => {
+  await rejects(
+    withTwo(`approvals: { url: "https://a" }\n${yaml}`, scripts, async () => undefined),
+    {
+      code: "MF_CLUSTER_UNSUPPORTED",
+      message: /approvals without a key .*approvals\.key/,
+    },
+  );
 });

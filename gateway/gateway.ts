@@ -7,6 +7,7 @@
 import type { Readable } from "node:stream";
 import { type Clock, CodedError, isCoded, prng, type Prng, systemClock } from "#base";
 import type { BodyStore } from "./stored-bodies/store.ts";
+import { approvalAnswer } from "./approvals-elsewhere.ts";
 import { Approving } from "./approving.ts";
 import { Asleep, noImage } from "./asleep.ts";
 import type { SleepDesk } from "./contract/sleep-desk.ts";
@@ -213,6 +214,7 @@ class TheGateway implements Gateway, Administered {
       entropy,
       sleepers: this.sleepers,
       flows: this.#flows,
+      cluster: ports.cluster,
       address: () => this.address,
     });
     this.#sleepersShown = new SleepersShown({
@@ -459,6 +461,7 @@ class TheGateway implements Gateway, Administered {
       const answers = [
         (question: unknown) => historyAnswer(question, () => this.#recorded.own),
         (question: unknown) => controlAnswer(question, this.#controls),
+        (question: unknown) => approvalAnswer(question, this.#approving),
         (question: unknown) => sleeperAnswer(question, this.#sleepersShown, this.#ports.cluster?.node ?? ""),
       ];
       await this.#shared.shares?.cluster.begin(new Partitions(this.#flows, this.#retries, answers, this.#shared));

@@ -36,8 +36,8 @@ export function checkForCluster({ flows, functions, approvals }: GatewayConfig):
   };
   if (functions !== undefined)
     refuse("functions", "the functions of one node would be unknown to the others; take functions or cluster out");
-  if (approvals !== undefined)
-    refuse("approvals", "a link would open only at the node where its machine sleeps; answer with signals instead");
+  if (approvals !== undefined && approvals.key === undefined)
+    refuse("approvals without a key", "all nodes sign links alike; set approvals.key to a secret of 32 characters or more");
   for (const [name, { claimCheck }] of Object.entries(flows))
     if (claimCheck !== undefined)
       refuse(`flows.${name}.claimCheck`, "a body that one node stores is not there for the others; take it out");

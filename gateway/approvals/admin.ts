@@ -9,6 +9,8 @@ import { approvalLimits } from "./limits.ts";
 export interface ApprovalEndpointPorts {
   readonly approvals: Approvals;
   readonly memory: GatewayMemory;
+  /** Asks the other nodes of a cluster; undefined: no machine there waits for it. Rejects when one of them does not answer. */
+  readonly elsewhere?: ((asked: AskedWait) => Promise<WaitAnswer | undefined>) | undefined;
 }
 
 const wait: Parameter = { pattern: /^\d{1,10}$/, says: "the number of a wait, as `mayfly sleepers show` has it" };
@@ -40,31 +42,54 @@ function told(outcome: Answered): { readonly status: number; readonly value: obj
   return { status: outcome.final ? 409 : 503, value: { code: outcome.code, detail: outcome.message } };
 }
 
-export function addApprovalEndpoints(routes: HttpRoutes, { approvals, memory }: ApprovalEndpointPorts, access: Access): void {
-  const guarded = (method: string, path: string, known: Readonly<Record<string, Parameter>>, answer: Answer): void => {
-    routes.add(method, `/api/sleepers/:id/${path}`, guard(access, memory, { flow: flowName, wait, ...known }, answer));
+/** A question about a wait, or an answer to it. */
+export interface AskedWait {
+  readonly what: (typeof waitDeeds)[number];
+  readonly id: string;
+  readonly flow: string | undefined;
+  readonly wait: number;
+  /** Of a preview: of the end of the wait's time instead of a signal. */
+  readonly timeout: boolean;
+  readonly contentType: string;
+  readonly body: Uint8Array;
+}
+
+export const waitDeeds = ["options", "preview", "answer"] as const;
+
+export interface WaitAnswer {
+  readonly status: number;
+  readonly value: unknown;
+}
+
+/** Undefined: no machine here waits for it. */
+export async function waitHere(approvals: Approvals, asked: AskedWait): Promise<WaitAnswer | undefined> {
+  const { what, id, flow, wait: number, timeout, contentType, body } = asked;
+  const given = what === "answer" ? readAnswer(body) : undefined;
+  if (what === "answer" && given === undefined)
+    return {
+      status: 400,
+      value: { code: "MF_REQUEST_INVALID", detail: 'the body must be JSON: {"option": "…", "by": "…", "comment": "…"}' },
+    };
+  const found = await approvals.find(flow, id, number);
+  if (found === undefined) return undefined;
+  if (given !== undefined) return told(await approvals.answer(found, given, undefined));
+  if (what === "preview") return { status: 200, value: await approvals.preview(found, timeout ? undefined : { contentType, body }) };
+  const options = await approvals.options(found);
+  const unanswered = found.wait.dueMs === undefined ? null : await approvals.preview(found, undefined);
+  return { status: 200, value: { question: found.question, until: found.wait.dueMs ?? null, options, unanswered } };
+}
+
+export function addApprovalEndpoints(routes: HttpRoutes, { approvals, memory, elsewhere }: ApprovalEndpointPorts, access: Access): void {
+  const guarded = (method: string, what: AskedWait["what"], known: Readonly<Record<string, Parameter>> = {}): void => {
+    const answer: Answer = async (request, { id = "" }, query, body) => {
+      const contentType = request.headers["content-type"] ?? "";
+      const timeout = query.get("timeout") === "true";
+      const asked = { what, id, flow: query.get("flow"), wait: Number(query.get("wait") ?? 0), timeout, contentType, body };
+      return (await waitHere(approvals, asked)) ?? (await elsewhere?.(asked)) ?? unknownWait;
+    };
+    routes.add(method, `/api/sleepers/:id/${what}`, guard(access, memory, { flow: flowName, wait, ...known }, answer));
   };
-  guarded("GET", "options", {}, async (_request, { id = "" }, query) => {
-    const found = await approvals.find(query.get("flow"), id, Number(query.get("wait") ?? 0));
-    if (found === undefined) return unknownWait;
-    const options = await approvals.options(found);
-    const unanswered = found.wait.dueMs === undefined ? null : await approvals.preview(found, undefined);
-    return { status: 200, value: { question: found.question, until: found.wait.dueMs ?? null, options, unanswered } };
-  });
-  guarded("POST", "preview", { timeout: flag }, async (request, { id = "" }, query, body) => {
-    const found = await approvals.find(query.get("flow"), id, Number(query.get("wait") ?? 0));
-    if (found === undefined) return unknownWait;
-    const signal = query.get("timeout") === "true" ? undefined : { contentType: request.headers["content-type"] ?? "", body };
-    return { status: 200, value: await approvals.preview(found, signal) };
-  });
-  guarded("POST", "answer", {}, async (_request, { id = "" }, query, body) => {
-    const given = readAnswer(body);
-    if (given === undefined)
-      return {
-        status: 400,
-        value: { code: "MF_REQUEST_INVALID", detail: 'the body must be JSON: {"option": "…", "by": "…", "comment": "…"}' },
-      };
-    const found = await approvals.find(query.get("flow"), id, Number(query.get("wait") ?? 0));
-    return found === undefined ? unknownWait : told(await approvals.answer(found, given, undefined));
-  });
+  guarded("GET", "options");
+  guarded("POST", "preview", { timeout: flag });
+  guarded("POST", "answer");
 }

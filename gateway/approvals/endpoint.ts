@@ -13,6 +13,15 @@ import { approvalLimits } from "./limits.ts";
 import { approvalPath, type LinkedQuestion, type Links, tagOf } from "./links.ts";
 import { noticePage, pageHeaders, questionPage } from "./page.ts";
 
+/** A page that is asked for: with a form an answer. */
+export interface AskedPage {
+  readonly token: string;
+  readonly form?: { readonly contentType: string; readonly body: Uint8Array } | undefined;
+}
+
+/** Asks the other nodes of a cluster; undefined: the question is open at none of them. Rejects when one of them does not answer. */
+export type PageElsewhere = (asked: AskedPage) => Promise<Page | undefined>;
+
 export interface ApprovalPagePorts {
   readonly approvals: Approvals;
   readonly links: Links;
@@ -20,9 +29,11 @@ export interface ApprovalPagePorts {
   readonly logger: Logger;
   /** Milliseconds since 1970. */
   readonly now: () => number;
+  /** Absent where there are no other nodes. */
+  readonly elsewhere?: PageElsewhere | undefined;
 }
 
-interface Page {
+export interface Page {
   readonly status: number;
   readonly html: string;
 }
@@ -69,7 +80,7 @@ export function addApprovals(routes: HttpRoutes, ports: ApprovalPagePorts): void
   routes.add("GET", `${approvalPath}*`, (request, response, { "*": token = "" }) => {
     request.resume();
     if (!enters(response, token)) return sendPage(request, response, failed);
-    answer(request, response, () => shown(ports, token));
+    answer(request, response, () => anywhere(ports, { token }));
   });
   routes.add("POST", `${approvalPath}*`, (request, response, { "*": token = "" }) => {
     if (!enters(response, token)) {
@@ -79,7 +90,7 @@ export function addApprovals(routes: HttpRoutes, ports: ApprovalPagePorts): void
     readBody(request, { limit: approvalLimits.formBytes, memory: ports.memory }, (problem, body) => {
       if (problem !== undefined)
         return sendPage(request, response, notice(problem.status, "The answer can't be read", problem.detail, problem.code));
-      answer(request, response, () => answered(ports, token, request, body));
+      answer(request, response, () => anywhere(ports, { token, form: { contentType: request.headers["content-type"] ?? "", body } }));
     });
   });
 }
@@ -105,6 +116,16 @@ async function found(
   return { wait: { ...wait, question: wait.question }, link };
 }
 
+/** The page of this node; undefined where the question is not open here. */
+export async function pageHere(ports: ApprovalPagePorts, { token, form }: AskedPage): Promise<Page | undefined> {
+  const page = await (form === undefined ? shown(ports, token) : answered(ports, token, form));
+  return page === closed ? undefined : page;
+}
+
+async function anywhere(ports: ApprovalPagePorts, asked: AskedPage): Promise<Page> {
+  return (await pageHere(ports, asked)) ?? (await ports.elsewhere?.(asked)) ?? closed;
+}
+
 async function shown(ports: ApprovalPagePorts, token: string): Promise<Page> {
   const asked = await found(ports, token);
   if ("status" in asked) return asked;
@@ -116,10 +137,10 @@ async function shown(ports: ApprovalPagePorts, token: string): Promise<Page> {
   return { status: 200, html: questionPage({ flow: link.flow, id: link.id, question, options, previews, unanswered }) };
 }
 
-async function answered(ports: ApprovalPagePorts, token: string, request: IncomingMessage, body: Uint8Array): Promise<Page> {
+async function answered(ports: ApprovalPagePorts, token: string, form: NonNullable<AskedPage["form"]>): Promise<Page> {
   const asked = await found(ports, token);
   if ("status" in asked) return asked;
-  const given = readForm(request.headers["content-type"] ?? "", body);
+  const given = readForm(form.contentType, form.body);
   if (typeof given === "string") return notice(400, "The answer can't be read", given, "MF_APPROVAL_FORM");
   const { wait, link } = asked;
   const outcome = await ports.approvals.answer(wait, given, `approval-${link.use}`);

@@ -1,4 +1,8 @@
-/** The key of approval links: made once, in the journal's folder, for its owner only. Whoever removes it makes all links that are out void. */
+/**
+ * The key of approval links: made once, in the journal's folder, for its owner only. Whoever removes it makes all links that are out void. Nodes of a
+ * cluster have one from mayfly.yaml instead, the same for all.
+ */
+import { createHash } from "node:crypto";
 import { existsSync, linkSync, mkdirSync, openSync, closeSync, fsyncSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { CodedError } from "#base";
@@ -6,6 +10,11 @@ import type { Entropy } from "../delivery/seeds.ts";
 
 const keyBytes = 32;
 export const nameOfKey = "approvals.key";
+
+/** The key of a secret that is written in mayfly.yaml. */
+export function keyOfSecret(secret: string): Uint8Array {
+  return createHash("sha256").update(`approvals ${secret}`).digest();
+}
 
 /** True where a key was made before. */
 export function hasApprovalKey(folder: string | undefined): boolean {

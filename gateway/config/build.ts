@@ -62,7 +62,7 @@ interface Checked {
   readonly images: { readonly trust: readonly string[] };
   readonly memory?: number;
   readonly ceilings: Ceilings;
-  readonly approvals?: { readonly url: string };
+  readonly approvals?: { readonly url: string; readonly key?: string };
   readonly monitor: GatewayConfig["monitor"];
   readonly workers?: number;
   readonly isolation: GatewayConfig["isolation"];
@@ -154,7 +154,7 @@ export function buildConfig(
     build: { include: data.build.include.map((folder) => resolve(base, folder)) },
     images: { trust: data.images.trust.map((file) => resolve(base, file)) },
     memory: data.memory,
-    approvals: data.approvals === undefined ? undefined : { url: data.approvals.url },
+    approvals: data.approvals === undefined ? undefined : { url: data.approvals.url, key: data.approvals.key },
     monitor: data.monitor,
     workers: data.workers,
     isolation: data.isolation,

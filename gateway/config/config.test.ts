@@ -447,7 +447,7 @@ for (const { path, example } of settings)
       if (!isLast) place = (step.endsWith("[]") ? (place[name] as unknown[])[0] : place[name]) as Record<string, unknown>;
     }
     // As the page shows it, in one line.
-    const set: Readonly<Record<string, string>> = { NATS_URL: "nats://set.example", POD_NAME: "pod-1" };
+    const set: Readonly<Record<string, string>> = { NATS_URL: "nats://set.example", POD_NAME: "pod-1", APPROVALS_KEY: "k".repeat(32) };
     const environment = new Proxy({}, { get: (_, name) => set[String(name)] ?? "https://set.example" });
     readConfig(inlineYaml(data), "/some/where/mayfly.yaml", { ...connectors, environment });
   });

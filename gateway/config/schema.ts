@@ -324,6 +324,12 @@ const approvals: JsonSchema = object(
       pattern: "^https?://[^\\s?#]+$",
       patternErrorMessage: "must be a URL without query, such as https://mayfly.example.com",
     },
+    key: {
+      ...text(
+        "Secret that links are signed with, the same at all nodes of a cluster, which need it. Default: a key in the journal's folder.",
+      ),
+      minLength: 32,
+    },
   },
   ["url"],
 );

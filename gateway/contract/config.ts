@@ -266,7 +266,8 @@ export interface GatewayConfig {
   /** Memory budget, in bytes; undefined: by what the process may use. */
   readonly memory: number | undefined;
   /** Undefined: questions can't be sent to people with a link. */
-  readonly approvals: { readonly url: string } | undefined;
+  /** `key`: the secret that links are signed with; undefined: one of this gateway's own, in the journal's folder. */
+  readonly approvals: { readonly url: string; readonly key?: string | undefined } | undefined;
   readonly monitor: "embedded" | "process" | "qemu";
   /** Worker threads or processes; undefined: the monitor's own choice. */
   readonly workers: number | undefined;

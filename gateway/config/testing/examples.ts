@@ -81,6 +81,7 @@ export const settingExamples: ReadonlyMap<string, unknown> = new Map<string, unk
   ["images.trust", ["keys/release.pub"]],
   ["approvals", { url: "https://mayfly.example.com" }],
   ["approvals.url", "https://mayfly.example.com"],
+  ["approvals.key", "${APPROVALS_KEY}"],
   ["ceilings", { memory: "128MiB", cpu: "5s" }],
   ["workers", 4],
   ["telemetry", { endpoint: "http://localhost:4318", sample: "10%" }],

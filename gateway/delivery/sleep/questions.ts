@@ -51,7 +51,7 @@ export function questionSends({ flow, message, before, now }: FallingAsleep, lin
 }
 
 function noUrl(outlet: string): string {
-  return `the flow sends a question to ${outlet}, but people can't reach the gateway: set approvals.url in mayfly.yaml to the URL under which http.port is reached`;
+  return `the flow sends a question to ${outlet}, but people can't reach the gateway: set approvals.url in mayfly.yaml to the URL under which http.port is reached, and approvals.key in a cluster`;
 }
 
 function questionJson({ flow, id, question, untilMs }: AskedQuestion, link: string): string {
