@@ -22,10 +22,12 @@ import { s3 } from "./s3/mod.ts";
 import { sftp } from "./sftp/mod.ts";
 import { signal } from "./signal/mod.ts";
 import { smtp } from "./smtp/mod.ts";
+import { sse } from "./sse/mod.ts";
 
 const all: readonly Connector[] = [
   http,
   grpc,
+  sse,
   file,
   sftp,
   s3,
