@@ -328,7 +328,7 @@ export const grpcOutlet: OutletDefinition<GrpcOutletConfig> = {
   description: `The body, JSON, becomes the method's request message; a request's answer is the reply message as JSON. JSON, contract, client and their errors are
 as for the source.
 
-- **Method**: the one that \`method\` names. Of several the flow chooses with the request's \`path\`: \`to.orders.request({ path: "Get", body })\`.
+- **Method**: the one that \`method\` names. Of several a request names one with its \`path\`: \`to.orders.request(order, { path: "Get" })\`; for sends name one only.
 - **Send**: counts as sent when the server answers OK. UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED, ABORTED, CANCELLED, INTERNAL and UNKNOWN are retried
   according to \`retry\`, not before \`grpc-retry-pushback-ms\`; INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED, UNAUTHENTICATED, FAILED_PRECONDITION,
   OUT_OF_RANGE, UNIMPLEMENTED and DATA_LOSS are final: \`MF_GRPC_STATUS\`.
