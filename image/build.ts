@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { abiVersion, defaultFlowLimits, type FlowLimits, hardLimits } from "#abi";
 import { CodedError, readDuration, readSize } from "#base";
-import { kernelArtifacts, layout } from "#kernel";
+import { kernelArtifacts, layout, tabledLocales } from "#kernel";
 import { bootMachine, measureWarm, type WarmTimes } from "./boot.ts";
 import { type Bundle, bundleFlow } from "./bundle.ts";
 import { checkTypes } from "./check.ts";
@@ -36,6 +36,7 @@ interface FlowOptions {
   readonly outlets?: unknown;
   readonly limits?: unknown;
   readonly batch?: unknown;
+  readonly locales?: unknown;
 }
 
 /** Outlets of `flow<"a" | "b">(…)`, read from the flow's own text: types do not survive bundling. */
@@ -92,6 +93,26 @@ function readOutlets(options: FlowOptions, source: string): readonly string[] | 
   return options.outlets as string[];
 }
 
+/** Throws MF_FLOW_INVALID for locales that are not there, or that the build did not find in the text. */
+function checkLocales(given: unknown, { sources }: Bundle): void {
+  if (given === undefined) return;
+  if (!Array.isArray(given) || !given.every((each): each is string => typeof each === "string"))
+    throw new CodedError("MF_FLOW_INVALID", 'flow({ locales }) must be a list of texts such as ["nl", "fr-BE"]');
+  const isLinked = (tag: string): boolean => sources.some(({ path }) => path === `mayfly:intl/locales/${tag}`);
+  for (const tag of given) {
+    const [language = ""] = tag.split("-");
+    if (language === "en" && !tabledLocales.includes(tag)) continue;
+    if (isLinked(tag) || (isLinked(language) && !tabledLocales.includes(tag))) continue;
+    const isKnown = tabledLocales.includes(tag) || tabledLocales.includes(language);
+    throw new CodedError(
+      "MF_FLOW_INVALID",
+      isKnown
+        ? `flow({ locales }): the build did not find ${tag}: write the list as texts in the call of flow, before options with functions, or import "mayfly/locales/${tabledLocales.includes(tag) ? tag : language}"`
+        : `flow({ locales }) has no ${JSON.stringify(tag)}: there are ${tabledLocales.join(", ")}`,
+    );
+  }
+}
+
 /** Of the nearest package.json. */
 export function packageVersion(folder: string): string {
   for (let at = folder; ; at = dirname(at)) {
@@ -126,6 +147,7 @@ export function imageOfBundle(
   const machine = bootMachine(artifacts, flow);
   const booted = performance.now();
   const options = JSON.parse(machine.optionsJson) as FlowOptions;
+  checkLocales(options.locales, bundle);
   const frozen = freezePages(machine.memory);
   const image = writeImage({
     manifest: {

@@ -1,5 +1,5 @@
 /** Parts of the kernel in a flow's bundle, as `mayfly build` makes it from the compiled runtime. */
-import { deepEqual, ok } from "node:assert/strict";
+import { deepEqual, ok, rejects } from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -29,6 +29,28 @@ test("what a flow imports from mayfly is linked, and no other format", async () 
   ok(names.includes("mayfly:formats/xml") && !names.some((name) => /csv|zone/.test(name)), names.join());
   const zones = await linked('import { flow, zone } from "mayfly"; export default flow(() => zone("UTC").name);');
   ok(zones.includes("mayfly:intl/zone") && !zones.some((name) => /csv|xml/.test(name)), zones.join());
+});
+
+test("locales are linked by the list in a flow's options; what is not there, or was not found, fails the build", async () => {
+  const flowOf = (options: string): string => `import { flow } from "mayfly";
+const tags = ["nl"];
+export default flow(${options}, (msg) => msg.json().toLocaleString("nl"));`;
+  const localesOf = async (options: string): Promise<string[]> =>
+    (await linked(flowOf(options))).flatMap((name) => /^mayfly:intl\/locales\/(.*)/.exec(name)?.[1] ?? []).sort();
+  deepEqual(await localesOf('{ locales: ["nl", "fr-BE", "de-DE", "en"] }'), ["de", "fr", "fr-BE", "nl"]);
+  deepEqual(await localesOf('{ limits: { cpu: "1s" }, locales: [\n  "ja",\n] }'), ["ja"]);
+  deepEqual(await localesOf('{ limits: { cpu: "1s" } }'), []);
+  const built = async (options: string): Promise<unknown> => {
+    await linked(flowOf(options));
+    return await buildImage(join(folder, "flow.ts"), { check: false });
+  };
+  await built('{ locales: ["nl", "de-DE", "en", "en-US", "en-GB"] }');
+  for (const [options, message] of [
+    ['{ locales: ["xx"] }', /has no "xx": there are da, /],
+    ["{ locales: tags }", /did not find nl: write the list as texts/],
+    ['{ locales: "nl" }', /must be a list of texts/],
+  ] as const)
+    await rejects(built(options), { code: "MF_FLOW_INVALID", message });
 });
 
 test("keys are linked by the algorithms that a flow names beside crypto.subtle, and an executable without any has no natives of keys", async () => {

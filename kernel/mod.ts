@@ -10,4 +10,5 @@ export { nativeFunctions } from "./native-functions.ts";
 export { netModule } from "./net-module.ts";
 export { platformModule, servicePlatformModule } from "./platform.ts";
 export { nativeInNode } from "./runtime/node-natives.ts";
+export { tabled as tabledLocales } from "./runtime/intl/locale-tables.ts";
 export { linkedParts, partModules, streamingParts } from "./runtime/parts.ts";

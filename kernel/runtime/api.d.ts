@@ -264,6 +264,8 @@ export interface FlowOptions<Outlets extends string = string> {
    * their first call is there for every message. Like the top level it has no clock, randomness, timers or effects.
    */
   readonly warm?: (context: WarmContext) => unknown;
+  /** Locales besides English whose tables go into the image: the same as `import "mayfly/locales/nl"` for each. Write them as texts. */
+  readonly locales?: readonly string[];
   /** Sizes in bytes or as "16MiB", times in milliseconds or as "500ms". */
   readonly limits?: {
     /** Memory of the machine; default 16 MiB. */

@@ -6,6 +6,8 @@ export interface FlowOptions {
   readonly limits?: Readonly<Record<string, number | string>>;
   /** Items of a batch. */
   readonly batch?: unknown;
+  /** Tags of locales, linked by the build. */
+  readonly locales?: unknown;
   /** Runs at build, once the module has. */
   readonly warm?: unknown;
   readonly [name: string]: unknown;

@@ -28,6 +28,12 @@ function callOf(name: string): RegExp {
   return new RegExp(`\\.${name}\\s*(?:\\?\\.)?\\(|\\["${name}"\\]|\\{[^{}]*\\b${name}\\b[^{}]*\\}\\s*=\\s*msg\\b`);
 }
 
+/** A locale among those of `flow({ locales: ["nl", "fr-BE"] })`; a language also by its regions. */
+function localeMention(tag: string): RegExp {
+  const regions = tag.includes("-") ? "" : "(?:-\\w+)*";
+  return new RegExp(`\\bflow\\w*\\(\\{(?:[^{}]|\\{[^{}]*\\})*?\\blocales:\\s*\\[[^\\]]*"${tag}${regions}"`);
+}
+
 /** Of a part that is imported only. */
 const noMention = /(?!)/;
 
@@ -89,7 +95,9 @@ const rules: Readonly<Record<string, PartRule>> = table({
   warm: { module: "warm.ts", mention: /\bwarm\b/, needs: [] },
   csv: { module: "formats/csv.ts", mention: mentionOf("csv"), needs: [] },
   rows: { module: "reading/rows.ts", mention: callOf("rows"), needs: ["reading", "csv"] },
-  ...Object.fromEntries(tabled.map((tag) => [`locales/${tag}`, { module: `intl/locales/${tag}.ts`, mention: noMention, needs: [] }])),
+  ...Object.fromEntries(
+    tabled.map((tag) => [`locales/${tag}`, { module: `intl/locales/${tag}.ts`, mention: localeMention(tag), needs: [] }]),
+  ),
 });
 
 /** Name → module, from this folder: what `mayfly/NAME` stands for in a flow's bundle. */
