@@ -1,7 +1,7 @@
 /** The kernel of an image: this version's own, or an older one that was kept. */
 import { abiVersion } from "#abi";
 import { CodedError } from "#base";
-import { type Kernel, kernelArtifacts, kernelFileName, withoutKeys } from "#kernel";
+import { type Kernel, kernelArtifacts, kernelFileName, withLess } from "#kernel";
 import type { Image } from "./file.ts";
 
 /** The kernel that the image was booted with. Throws MF_IMAGE_VERSION where it is not here, or speaks another ABI. */
@@ -21,11 +21,14 @@ export function kernelOf({ manifest, kernel }: Image): Kernel {
 
 /** Parts of the runtime whose natives work with keys. */
 const keyParts = /^mayfly:.*\bweb\/keys\/(?:aes|derive|rsa|ec|okp)$/;
+/** Parts with natives of their own. */
+const otherParts = /^mayfly:.*\b(?:web\/(?:compression|structured-clone)|formats\/(?:xml|csv))$/;
 
-/** The kernel that a standalone executable of the image links: without the natives of keys where it has none of their parts. */
+/** The kernel that a standalone executable of the image links: without the natives of parts that it does not have. */
 export function linkedKernelOf(image: Image): Kernel {
   const kernel = kernelOf(image);
-  return image.manifest.sources.some(({ path }) => keyParts.test(path)) ? kernel : withoutKeys(kernel);
+  const has = (parts: RegExp): boolean => image.manifest.sources.some(({ path }) => parts.test(path));
+  return has(keyParts) ? kernel : withLess(kernel, has(otherParts) ? "plain" : "bare");
 }
 
 /** True when the image runs on this version's own kernel. */

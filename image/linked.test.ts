@@ -76,4 +76,9 @@ test("keys are linked by the algorithms that a flow names beside crypto.subtle, 
   deepEqual(whole, kernelArtifacts().native);
   ok(without.length < whole.length - 20_000, `${without.length} of ${whole.length} bytes`);
   new WebAssembly.Module(without as Uint8Array<ArrayBuffer>);
+  const flows = ['new CompressionStream("gzip")', "structuredClone(7)", "msg.xml()", "msg.csv()", "[...msg.rows()]", 'msg.elements("a")'];
+  for (const each of flows) {
+    const native = await kernelOf(`import { flow } from "mayfly"; export default flow((msg) => ${each});`);
+    ok(native.length > without.length && native.length < whole.length - 20_000, `${each}: ${native.length} bytes`);
+  }
 });

@@ -28,14 +28,17 @@ export function kernelHash(parts: readonly Uint8Array[]): string {
   return hash.digest("hex");
 }
 
-/** A kernel as an executable links it whose flow has no keys: without the natives of keys, which trap. Those of older versions have none. */
-export function withoutKeys(kernel: Kernel): Kernel {
+/** Natives that trap, in place of those that a flow does not use: `plain` is without those of keys, `bare` without those of other parts as well. */
+export type LessNatives = "plain" | "bare";
+
+/** A kernel as an executable links it whose flow does without some natives. Those of older versions have all. */
+export function withLess(kernel: Kernel, natives: LessNatives): Kernel {
   if (kernel.hash !== kernelArtifacts().hash) return kernel;
-  plainNative ??= brotliDecompressSync(readFileSync(new URL("./native-plain.wasm.br", import.meta.url)));
-  return { ...kernel, native: plainNative, hash: `${kernel.hash} without keys` };
+  const native = (lessNatives[natives] ??= brotliDecompressSync(readFileSync(new URL(`./native-${natives}.wasm.br`, import.meta.url))));
+  return { ...kernel, native, hash: `${kernel.hash} ${natives}` };
 }
 
-let plainNative: Uint8Array | undefined;
+const lessNatives: Partial<Record<LessNatives, Uint8Array>> = {};
 let cached: KernelArtifacts | undefined;
 
 /** Reads the artifacts once. Throws MF_KERNEL_MISSING when the project was not built. */

@@ -1,5 +1,5 @@
 /** The library OS as the host sees it: the engine's and the natives' WebAssembly, the runtime script, and how they are brought together. */
-export { type Kernel, kernelArtifacts, type KernelArtifacts, withoutKeys } from "./artifacts.ts";
+export { type Kernel, kernelArtifacts, type KernelArtifacts, withLess } from "./artifacts.ts";
 export { decodeKernel, encodeKernel, kernelFileName } from "./kernel-file.ts";
 export { engineFile, type EngineFile, rewrittenEngine } from "./engine-file.ts";
 export { driversModule, standaloneModule } from "./drivers-module.ts";

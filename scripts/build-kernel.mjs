@@ -39,14 +39,16 @@ async function buildNative(root, layout) {
 
 /** The natives of keys (kernel/native/crypto.ts): exports that an executable of a flow without keys does without. */
 const keyNatives = ["js_aes", "js_curve", "js_edwards", "js_modularPower", "js_repeatHmac", "js_rsaPrivate"];
+/** Those of other parts of the runtime: formats, compression, structuredClone. */
+const partNatives = ["js_inflate", "js_deflate", "js_clone", "js_csv", "js_csvText", "js_unlikeRows", "js_xml", "js_xmlText"];
 
-/** The natives without those of keys, which trap, and what only they call. Their places in the table stay, and every address. */
-async function withoutKeys(native) {
+/** The natives without those named, which trap, and what only they call. Their places in the table stay, and every address. */
+async function without(native, names) {
   const { default: binaryen } = await import("binaryen");
   const module = binaryen.readBinary(native);
   const { BulkMemory, MutableGlobals, SignExt } = binaryen.Features;
   module.setFeatures(BulkMemory | MutableGlobals | SignExt); // the compiler does not read newer encodings
-  for (const name of keyNatives) {
+  for (const name of names) {
     const { value } = binaryen.getExportInfo(module.getExport(name));
     const { params, results } = binaryen.getFunctionInfo(module.getFunction(value));
     module.removeExport(name);
@@ -151,7 +153,8 @@ export async function buildKernel(root) {
   writeFileSync(join(kernel, "engine.json"), JSON.stringify(engineFile(packaged, engine)));
   const packed = (module) => brotliCompressSync(module, { params: { [constants.BROTLI_PARAM_QUALITY]: 6 } });
   writeFileSync(join(kernel, "native.wasm.br"), packed(native));
-  writeFileSync(join(kernel, "native-plain.wasm.br"), packed(await withoutKeys(native)));
+  writeFileSync(join(kernel, "native-plain.wasm.br"), packed(await without(native, keyNatives)));
+  writeFileSync(join(kernel, "native-bare.wasm.br"), packed(await without(native, [...keyNatives, ...partNatives])));
   writeFileSync(join(kernel, "platform-linux.wasm"), await buildPlatform(root, "main.ts"));
   writeFileSync(join(kernel, "platform-service.wasm.br"), packed(await buildPlatform(root, "service/main.ts")));
   writeFileSync(join(kernel, "drivers.wasm.br"), packed(await buildDrivers(root, driversAt, "main.ts")));

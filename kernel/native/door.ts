@@ -35,8 +35,9 @@ const escaped: i32 = -2;
 /** The answer of the runtime's `settle` when it gave the message up (kernel/runtime/boot.ts). */
 const settledAsFailed: i32 = 2;
 
-/** The natives of keys, by name: an executable whose flow has no keys is built without them (scripts/build-kernel.mjs). */
+/** The natives of parts, by name: an executable whose flow does not have them is built without (scripts/build-kernel.mjs). */
 export { js_aes, js_curve, js_edwards, js_modularPower, js_repeatHmac, js_rsaPrivate };
+export { js_clone, js_csv, js_csvText, js_deflate, js_inflate, js_unlikeRows, js_xml, js_xmlText };
 
 /** Prepares the buffers and remembers the context. Once, at image build, after the engine's own start. */
 export function boot(): void {
