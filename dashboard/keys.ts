@@ -26,6 +26,7 @@ const places: Readonly<Record<string, string>> = {
   s: "#/sleepers",
   d: "#/dead-letters",
   c: "#/connectors",
+  u: "#/functions",
 };
 
 function isTyping(target: EventTarget | null): boolean {

@@ -6,12 +6,15 @@ import { listenToKeys } from "./keys.ts";
 import { storedToken, storeToken, whenDenied } from "./net/client.ts";
 import { startLive, stopLive } from "./net/live.ts";
 import { findOffers } from "./net/offered.ts";
+import { forget, isTenant } from "./net/principal.ts";
 import { route, screen } from "./router.ts";
 import { Connectors } from "./screens/connectors.tsx";
 import { DeadLetters } from "./screens/dead-letters.tsx";
 import { FlowScreen } from "./screens/flow.tsx";
 import { Flows } from "./screens/flows.tsx";
 import { LetterScreen } from "./screens/letter.tsx";
+import { FunctionScreen } from "./screens/function.tsx";
+import { Functions } from "./screens/functions.tsx";
 import { Login } from "./screens/login.tsx";
 import { MapScreen } from "./screens/map.tsx";
 import { MessageScreen } from "./screens/message.tsx";
@@ -19,6 +22,7 @@ import { Messages } from "./screens/messages.tsx";
 import { OverviewScreen } from "./screens/overview.tsx";
 import { SleeperScreen } from "./screens/sleeper.tsx";
 import { Sleepers } from "./screens/sleepers.tsx";
+import { WriteScreen } from "./screens/write.tsx";
 import { Frame } from "./ui/frame.tsx";
 import { Missing } from "./ui/parts.tsx";
 import "./style/tokens.css";
@@ -34,19 +38,28 @@ function enter(): void {
   denied.value = false;
   entered.value = true;
   void findOffers();
-  startLive();
+  if (!isTenant.value) startLive();
 }
 
 function leave(wasDenied: boolean): void {
   stopLive();
   storeToken(null);
+  forget();
   denied.value = wasDenied;
   entered.value = false;
 }
 
+/** Screens that a tenant's key opens. */
+const tenantScreens: ReadonlySet<string> = new Set(["functions", "write"]);
+
 function Screen(): JSX.Element {
   const [, first, second] = route.value.parts;
+  if (isTenant.value && !tenantScreens.has(screen.value)) return <Functions />;
   switch (screen.value) {
+    case "write":
+      return <WriteScreen key={route.value.query.get("tenant")} />;
+    case "functions":
+      return first === undefined ? <Functions /> : <FunctionScreen key={first} name={first} />;
     case "overview":
       return <OverviewScreen />;
     case "map":

@@ -46,4 +46,13 @@ export function replace(address: string): void {
 export const messageHref = (flow: string, id: string): string => href(["messages", flow, id]);
 export const sleeperHref = (flow: string, id: string): string => href(["sleepers", flow, id]);
 export const flowHref = (flow: string): string => href(["flows", flow]);
+export const functionHref = (name: string, tenant: string | null): string => href(["functions", name], { tenant: tenant ?? undefined });
+/** Endpoints of functions; `tenant`: whom the operator acts for. */
+export function functionsPath(
+  parts: readonly string[],
+  tenant: string | null,
+  query: Readonly<Record<string, string | undefined>> = {},
+): string {
+  return `/api${href(["functions", ...parts], { tenant: tenant ?? undefined, ...query }).slice(1)}`;
+}
 export const letterHref = (id: string): string => href(["dead-letters", ...id.split("/")]);

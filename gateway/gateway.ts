@@ -24,7 +24,7 @@ import type { Access } from "./http/guard.ts";
 import type { HttpRoutes } from "./contract/http/routes.ts";
 import { FetchAgents } from "./fetch-agent.ts";
 import { FunctionHost, pathsOf } from "./function-host.ts";
-import { addFunctions, configuredTenants, type FunctionImages, Functions } from "./functions/mod.ts";
+import { addFunctions, configuredTenants, type FunctionBuilder, type FunctionImages, Functions } from "./functions/mod.ts";
 import { keptSettings } from "./kept-settings.ts";
 import { Listeners } from "./listeners.ts";
 import { MessageEvents } from "./http/message-events.ts";
@@ -88,7 +88,13 @@ export interface GatewayPorts {
   /** Absent: images are neither listed nor put back. */
   readonly images?: ImageKeeper | undefined;
   /** Absent: no function can be deployed, whatever the configuration says. `environment`: of the file of tenants. */
-  readonly functions?: { readonly images: FunctionImages; readonly environment: Readonly<Record<string, string | undefined>> } | undefined;
+  readonly functions?:
+    | {
+        readonly images: FunctionImages;
+        readonly builder?: FunctionBuilder | undefined;
+        readonly environment: Readonly<Record<string, string | undefined>>;
+      }
+    | undefined;
   /** Folder of the page, for the admin listener; absent: no page is served. */
   readonly dashboard?: string | undefined;
   /** Items that telemetry exported and dropped, by signal; absent without telemetry. */
@@ -524,11 +530,12 @@ class TheGateway implements Gateway, Administered {
     const { functions: ports, connectors, logger } = this.#ports;
     if (functions === undefined || ports === undefined) return;
     const tenants = await configuredTenants(this.#config, ports.environment);
-    const { images } = ports;
+    const { images, builder } = ports;
     this.#functions = await Functions.open(functions.dir, tenants, {
       clock: this.#clock,
       host: this.#host,
       images,
+      builder,
       connectors,
       base: this.#config.base,
       logger,

@@ -26,6 +26,7 @@ import type { Telemetry } from "#telemetry";
 import { openMonitor } from "../monitors.ts";
 import { openedCluster, ownFolders } from "./cluster.ts";
 import { catchUnexpected } from "./last-resort.ts";
+import { functionBuilder } from "./function-builder.ts";
 import { functionImages } from "./function-images.ts";
 import { Images } from "./images.ts";
 import { ManyMonitors } from "./many-monitors.ts";
@@ -255,7 +256,11 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       exported: telemetry === undefined ? undefined : () => telemetry.counts,
       dashboard: fileURLToPath(new URL("../../dashboard/page/", import.meta.url)),
       images,
-      functions: { images: functionImages(monitors), environment: options.environment ?? process.env },
+      functions: {
+        images: functionImages(monitors),
+        builder: functionBuilder(config.monitor),
+        environment: options.environment ?? process.env,
+      },
       loadFlow: (name, flow) => images.load(name, flow),
       loadAsleep: (sha256, flow) => images.loadAsleep(sha256, flow),
     });

@@ -17,6 +17,11 @@ export const limits = {
   parsed: 2_000_000,
   /** Depth of JSON that is open at first. */
   openDepth: 3,
+  /** Between two looks at functions and at a log, in milliseconds. */
+  functionsMs: 3_000,
+  logMs: 1_000,
+  /** Lines of a function's log. */
+  logLines: 500,
   /** Waits between two attempts at the event stream, in milliseconds. */
   reconnectMs: { least: 500, most: 15_000 },
 } as const;

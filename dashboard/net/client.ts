@@ -28,7 +28,9 @@ export function whenDenied(listener: () => void): void {
 }
 
 export interface Ask {
-  readonly method?: "GET" | "POST" | "DELETE" | undefined;
+  readonly method?: "GET" | "POST" | "PUT" | "DELETE" | undefined;
+  /** ETag of what is changed. */
+  readonly ifMatch?: string | undefined;
   readonly json?: unknown;
   readonly body?: string | Uint8Array<ArrayBuffer> | undefined;
   /** Of `body`. */
@@ -37,9 +39,10 @@ export interface Ask {
   readonly token?: string | undefined;
 }
 
-export async function open(path: string, { method = "GET", json, body, contentType, signal, token }: Ask = {}): Promise<Response> {
+export async function open(path: string, { method = "GET", json, body, contentType, signal, token, ifMatch }: Ask = {}): Promise<Response> {
   const headers: Record<string, string> = { authorization: `Bearer ${token ?? storedToken() ?? ""}` };
   if (json !== undefined || contentType !== undefined) headers["content-type"] = contentType ?? "application/json";
+  if (ifMatch !== undefined) headers["if-match"] = ifMatch;
   const payload = json === undefined ? body : JSON.stringify(json);
   let response: Response;
   try {

@@ -15,6 +15,8 @@ const endpoints = {
   sleepers: ["GET", "/api/sleepers"],
   answers: ["POST", "/api/sleepers/x/answer"],
   previews: ["POST", "/api/sleepers/x/preview"],
+  functions: ["GET", "/api/functions"],
+  build: ["POST", "/api/functions/x/build"],
   rollback: ["POST", "/api/flows/x/rollback"],
 } as const;
 

@@ -1,9 +1,22 @@
 /** The token is typed in here, tried once, and kept for this tab. */
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { ApiError, ask, storeToken } from "../net/client.ts";
+import { ApiError, ask, offers, storeToken } from "../net/client.ts";
+import { setTenant } from "../net/principal.ts";
 import { Logo } from "../ui/logo.tsx";
 import { asRefusal, Failed } from "../ui/parts.tsx";
+
+/** True for a tenant's key, which sees the functions alone. Rejects for what is neither that nor the operator's token. */
+async function isTenantsKey(token: string): Promise<boolean> {
+  try {
+    await ask("/api/overview?past=false", { token });
+    return false;
+  } catch (error) {
+    if (asRefusal(error).status !== 401 || !(await offers("/api/usage", "GET"))) throw error;
+    await ask("/api/usage", { token });
+    return true;
+  }
+}
 
 export function Login({ denied, enter }: { readonly denied: boolean; readonly enter: () => void }): JSX.Element {
   const [token, setToken] = useState("");
@@ -14,12 +27,16 @@ export function Login({ denied, enter }: { readonly denied: boolean; readonly en
     event.preventDefault();
     setBusy(true);
     try {
-      await ask("/api/overview?past=false", { token });
+      setTenant(await isTenantsKey(token));
       storeToken(token);
       enter();
     } catch (caught) {
       const refusal = asRefusal(caught);
-      setError(refusal.status === 401 ? new ApiError(401, refusal.code, "This is not the token of http.admin.token.") : refusal);
+      setError(
+        refusal.status === 401
+          ? new ApiError(401, refusal.code, "This is not the token of http.admin.token, nor a tenant's key.")
+          : refusal,
+      );
       setBusy(false);
     }
   };
@@ -32,7 +49,7 @@ export function Login({ denied, enter }: { readonly denied: boolean; readonly en
         </p>
         <h1>Admin token</h1>
         <p class="muted">
-          The value of <code>http.admin.token</code> in mayfly.yaml. It stays in this tab.
+          The value of <code>http.admin.token</code> in mayfly.yaml, or a tenant's key. It stays in this tab.
         </p>
         <label for="token" class="sr">
           Token

@@ -5,6 +5,7 @@ import { helpIsOpen } from "../keys.ts";
 import { count } from "../model/format.ts";
 import { connection, overview } from "../net/live.ts";
 import { isKnown, offered } from "../net/offered.ts";
+import { isTenant } from "../net/principal.ts";
 import { route, screen } from "../router.ts";
 import { switchTheme, theme } from "../theme.ts";
 import { Logo } from "./logo.tsx";
@@ -18,6 +19,7 @@ const places = [
   { id: "sleepers", name: "Sleepers" },
   { id: "dead-letters", name: "Dead letters" },
   { id: "connectors", name: "Connectors" },
+  { id: "functions", name: "Functions" },
 ] as const;
 
 function mark(id: string): JSX.Element | null {
@@ -55,11 +57,19 @@ function Connection(): JSX.Element {
 }
 
 function Nav(): JSX.Element {
-  const shown = places.filter(({ id }) => (id !== "messages" && id !== "sleepers") || !isKnown() || offered(id));
+  const shown = places.filter(({ id }) => {
+    if (id === "functions") return isTenant.value || offered(id);
+    return !isTenant.value && ((id !== "messages" && id !== "sleepers") || !isKnown() || offered(id));
+  });
   return (
     <nav aria-label="Screens">
       {shown.map(({ id, name }) => (
-        <a key={id} href={`#/${id}`} class="place" aria-current={screen.value === id ? "page" : undefined}>
+        <a
+          key={id}
+          href={`#/${id}`}
+          class="place"
+          aria-current={screen.value === id || (id === "functions" && screen.value === "write") ? "page" : undefined}
+        >
           <span>{name}</span>
           {mark(id)}
         </a>
@@ -79,6 +89,7 @@ const keys: readonly (readonly [string, string])[] = [
   ["g s", "Sleepers"],
   ["g d", "Dead letters"],
   ["g c", "Connectors"],
+  ["g u", "Functions"],
   ["Esc", "Leave a field or close a dialog"],
   ["?", "This help"],
 ];
@@ -115,10 +126,10 @@ export function Frame({ leave, children }: { readonly leave: () => void; readonl
         Skip to the content
       </a>
       <header class="side">
-        <a class="brand" href="#/overview">
+        <a class="brand" href={isTenant.value ? "#/functions" : "#/overview"}>
           <Logo />
           <span>Mayfly</span>
-          <Connection />
+          {isTenant.value ? null : <Connection />}
         </a>
         <Nav />
         <div class="side-foot">

@@ -1,5 +1,5 @@
 /** The endpoints of functions, beside those of operators: openapi.ts describes them. */
-import { CodedError, fromUtf8 } from "#base";
+import { assert, CodedError, fromUtf8 } from "#base";
 import type { GatewayMemory } from "../contract/memory.ts";
 import type { Headers, Outcome } from "../contract/message.ts";
 import type { HttpRoutes } from "../contract/http/routes.ts";
@@ -13,6 +13,7 @@ import { functionLimits } from "./limits.ts";
 import { functionsDocument } from "./openapi.ts";
 import { type FunctionRecord, keyOf } from "./records.ts";
 import type { Tenant } from "./tenants.ts";
+import type { Workshop } from "./workshop.ts";
 
 export interface FunctionsEndpoints {
   readonly functions: Functions;
@@ -181,6 +182,24 @@ class Endpoints {
     return { status: outcome.status === "refused" ? 503 : 200, value: outcomeJson(outcome) };
   }
 
+  async build(asked: Asked): Promise<FunctionAnswer> {
+    const { tenant, name } = this.changerOf(asked);
+    const { image, facts } = await this.#workshop.build(tenant, name, fromUtf8(asked.body));
+    return { status: 201, value: { image: `sha256:${image}`, outlets: facts.outlets ?? null, limits: facts.limits } };
+  }
+
+  async try(asked: Asked): Promise<FunctionAnswer> {
+    const { image, body = "", contentType = "" } = fieldsOf(asked.body, ["image", "body", "contentType"]);
+    if (typeof body !== "string" || typeof contentType !== "string") throw invalid("body and contentType must be texts");
+    return { status: 200, value: await this.#workshop.run(this.tenantOf(asked), imageOf(image), { body, contentType }) };
+  }
+
+  get #workshop(): Workshop {
+    const { workshop } = this.#ports.functions;
+    assert(workshop !== undefined, "routes of a workshop are there with it");
+    return workshop;
+  }
+
   async hasImage(asked: Asked): Promise<FunctionAnswer> {
     const has = this.#ports.functions.uploads.has(this.tenantOf(asked).name, imageOf(asked.parameters["image"]));
     return has ? { status: 200, value: {} } : { status: 404, value: { code: "MF_NOT_FOUND" } };
@@ -252,6 +271,12 @@ export function addFunctions(routes: HttpRoutes, ports: FunctionsEndpoints, acce
   add("GET", "/api/functions/:name/logs", { ...read, known: { after: line } }, (asked) => endpoints.logs(asked));
   const invoke: Rule = { scope: "invoke", bodyBytes: gatewayLimits.httpBodyBytes };
   add("POST", "/api/functions/:name/invoke", invoke, (asked) => endpoints.invoke(asked));
+  if (functions.workshop !== undefined) {
+    const built: Rule = { ...deploy, bodyBytes: functionLimits.codeBytes, otherwise: 422 };
+    add("POST", "/api/functions/:name/build", built, (asked) => endpoints.build(asked));
+    const tried: Rule = { ...deploy, bodyBytes: functionLimits.trialBytes, otherwise: 422 };
+    add("POST", "/api/functions/:name/try", tried, (asked) => endpoints.try(asked));
+  }
   add("HEAD", "/api/images/:image", deploy, (asked) => endpoints.hasImage(asked));
   add("PUT", "/api/images/:image", { ...deploy, bodyBytes: functionLimits.imageBytes }, (asked) => endpoints.putImage(asked));
   add("GET", "/api/secrets", { scope: "secrets" }, (asked) => endpoints.secrets(asked));

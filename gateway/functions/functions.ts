@@ -32,6 +32,7 @@ import { Secrets } from "./secrets.ts";
 import { type Loaded, ServedFunctions } from "./served.ts";
 import { maySame, type Tenant, type Tenants } from "./tenants.ts";
 import { Uploads } from "./uploads.ts";
+import { type FunctionBuilder, Workshop } from "./workshop.ts";
 
 export interface FunctionsPorts {
   readonly clock: Clock;
@@ -41,6 +42,8 @@ export interface FunctionsPorts {
   /** Folder of mayfly.yaml. */
   readonly base: string;
   readonly logger: FunctionLogger;
+  /** Absent: nothing can be built or tried here. */
+  readonly builder?: FunctionBuilder | undefined;
   /** Functions in memory beyond which some leave it. */
   readonly mostServed?: number | undefined;
 }
@@ -76,6 +79,8 @@ export class Functions {
   readonly quotas: Quotas;
   readonly uploads: Uploads;
   readonly logs: FunctionLogs;
+  /** Undefined: nothing can be built or tried here. */
+  readonly workshop: Workshop | undefined;
   tenants: Tenants;
   readonly #records: RecordLog;
   readonly #ports: FunctionsPorts;
@@ -86,7 +91,7 @@ export class Functions {
   readonly #shadowed = new Set<string>();
 
   private constructor({ records, files, secrets, folder }: Parts, tenants: Tenants, ports: FunctionsPorts) {
-    const { clock, host, images, logger, connectors, base, mostServed } = ports;
+    const { clock, host, images, logger, connectors, base, builder, mostServed } = ports;
     this.#records = records;
     this.#ports = ports;
     this.secrets = secrets;
@@ -105,7 +110,11 @@ export class Functions {
       ...(mostServed === undefined ? {} : { most: mostServed }),
     });
     this.quotas = new Quotas({ clock, records, served: () => this.#served.all(), keptBy: (tenant) => host.keptBy(tenant) });
-    this.uploads = new Uploads({ clock, files, images, deployed: this.deployed, asleepIn: () => host.asleepIn() });
+    const uploads = new Uploads({ clock, files, images, deployed: this.deployed, asleepIn: () => host.asleepIn() });
+    this.uploads = uploads;
+    const takeDeploy = (tenant: Tenant): void => this.#takeDeploy(tenant);
+    const request = (tenant: Tenant): Problem | undefined => this.quotas.request(tenant);
+    this.workshop = builder === undefined ? undefined : new Workshop({ builder, uploads, folder, takeDeploy, request });
   }
 
   /** Rejects with MF_FUNCTIONS_DISK, MF_FUNCTIONS_DAMAGED, MF_FUNCTIONS_VERSION or MF_SECRETS_KEY. `diskOf`: the files of a folder. */

@@ -29,6 +29,8 @@ export interface Rule {
   readonly known?: Parameters;
   /** Longest body, in bytes. */
   readonly bodyBytes?: number;
+  /** Status of errors that no list has: those of what was sent. Default: 500. */
+  readonly otherwise?: number;
 }
 
 const statuses: ReadonlyMap<string, number> = new Map([
@@ -60,14 +62,15 @@ const statuses: ReadonlyMap<string, number> = new Map([
   ["MF_TENANT_BUSY", 503],
   ["MF_FUNCTION_START", 503],
   ["MF_STOPPING", 503],
+  ["MF_BUILD_BUSY", 503],
   ["MF_TENANT_FULL", 507],
   ["MF_FUNCTIONS_FULL", 507],
   ["MF_FUNCTIONS_DISK", 507],
 ]);
 
 /** A connector's own faults, with their places, are the caller's as well. */
-function statusOf(error: CodedError): number {
-  return statuses.get(error.code) ?? (error.name === "ConfigError" ? 422 : 500);
+function statusOf(error: CodedError, otherwise: number): number {
+  return statuses.get(error.code) ?? (error.name === "ConfigError" ? 422 : otherwise);
 }
 
 function principalOf(request: IncomingMessage, access: Access, tenants: Tenants): Principal | undefined {
@@ -89,7 +92,7 @@ export interface GuardPorts {
 /** A handler that asks for a key with the scope, checks the query and reads the body before it answers. */
 export function guarded(
   ports: GuardPorts,
-  { scope, known = {}, bodyBytes = functionLimits.bodyBytes }: Rule,
+  { scope, known = {}, bodyBytes = functionLimits.bodyBytes, otherwise = 500 }: Rule,
   answer: (asked: Asked) => Promise<FunctionAnswer>,
 ): RouteHandler {
   return (request, response, parameters, queryText) => {
@@ -118,14 +121,18 @@ export function guarded(
           for (const [name, text] of Object.entries(headers ?? {})) response.setHeader(name, text);
           sendJson(response, status, value);
         },
-        (error: unknown) => failed(response, error, ports),
+        (error: unknown) => failed(response, error, { ...ports, otherwise }),
       );
     });
   };
 }
 
-function failed(response: ServerResponse, error: unknown, { unexpected }: GuardPorts): void {
-  if (isCoded(error)) return sendProblem(response, { status: statusOf(error), code: error.code, detail: error.message });
+function failed(
+  response: ServerResponse,
+  error: unknown,
+  { unexpected, otherwise }: Pick<GuardPorts, "unexpected"> & Required<Pick<Rule, "otherwise">>,
+): void {
+  if (isCoded(error)) return sendProblem(response, { status: statusOf(error, otherwise), code: error.code, detail: error.message });
   unexpected(error, "the endpoints of functions");
   sendProblem(response, { status: 500, code: "MF_INTERNAL", detail: "the gateway failed on this request; its log has the reason" });
 }

@@ -46,6 +46,14 @@ export const functionLimits = {
   /** Settings of all functions of one tenant, all their versions, in UTF-16 units: they are in memory. */
   settings: 16 * mib,
 
+  /** Longest flow that is written in the page, in bytes. */
+  codeBytes: 256 * kib,
+  /** Longest message of a trial, in bytes, and its longest time, in milliseconds. */
+  trialBytes: mib,
+  trialMs: 10 * second,
+  /** Builds and trials of all tenants at once. */
+  workshopPlaces: 4,
+
   /** Deploys and other changes by one tenant, unless `deploys` says otherwise. */
   deploys: { count: 600, windowMs: minute },
   /** Messages of one tenant that are queued, running or waiting for a retry, unless `queue` says otherwise. */

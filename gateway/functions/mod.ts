@@ -2,4 +2,5 @@
 export { addFunctions, type FunctionsEndpoints } from "./endpoints.ts";
 export { Functions } from "./functions.ts";
 export type { FlowHost, FunctionFigures, FunctionImages, FunctionLogger, ImageFacts, ServedFunction } from "./ports.ts";
+export type { FunctionBuilder, Trial } from "./workshop.ts";
 export { configuredTenants } from "./tenants-file.ts";

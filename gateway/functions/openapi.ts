@@ -166,6 +166,31 @@ const operations: ReadonlyMap<string, Readonly<Record<string, Operation>>> = new
     },
   ],
   [
+    "/api/functions/{name}/build",
+    {
+      post: {
+        id: "buildFunction",
+        summary: "Build a flow from its TypeScript, at most 256 KiB, and keep its image as if it were uploaded.",
+        scope: "deploy",
+        body: { content: { "text/typescript": {} }, required: true },
+        answer: object({ image: string, outlets: { type: ["array", "null"] }, limits: { type: "object" } }),
+        status: 201,
+      },
+    },
+  ],
+  [
+    "/api/functions/{name}/try",
+    {
+      post: {
+        id: "tryFunction",
+        summary: "Run an image once on a message, apart from what is served. Sends go nowhere, and outlets answer nothing.",
+        scope: "deploy",
+        body: json(object({ image: string, body: string, contentType: string }, ["image"])),
+        answer: { type: "object" },
+      },
+    },
+  ],
+  [
     "/api/images/{image}",
     {
       head: { id: "hasImage", summary: "Whether the tenant has uploaded the image sha256:…", scope: "deploy", answer: { type: "object" } },

@@ -46,9 +46,9 @@ export async function openTab(browser: Browser, { width = 1440, height = 900, th
 }
 
 /** Types the token in, as people do. */
-export async function enter(page: Page, address: string): Promise<void> {
+export async function enter(page: Page, address: string, typed = token): Promise<void> {
   await page.goto(address);
-  await page.getByLabel("Token").fill(token);
+  await page.getByLabel("Token").fill(typed);
   await page.getByRole("button", { name: "Open" }).click();
   await page.getByRole("navigation").waitFor();
 }

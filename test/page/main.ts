@@ -55,6 +55,15 @@ const pictures: readonly Picture[] = [
     link: ({ serving, questions }) => `${serving.url}${[...questions.values()][0]}`,
     options: { theme: "light", width: 900 },
   },
+  {
+    name: "write",
+    hash: "#/write",
+    ready: async (page) => {
+      await page.getByLabel("Flow in TypeScript").waitFor();
+      await page.getByRole("button", { name: "Try" }).click();
+      await page.getByText('{"text":"hello Ada"}').waitFor();
+    },
+  },
   { name: "connectors", hash: "#/connectors", options: { height: 560, theme: "light" } },
   { name: "narrow", hash: "#/overview", options: { width: 390, height: 844 } },
 ];

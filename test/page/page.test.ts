@@ -1,9 +1,9 @@
 /** The page in a real Chromium, against a gateway that serves real traffic. */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
 import type { Browser, Locator, Page } from "playwright-core";
+import { violations } from "./axe.ts";
 import { enter, openBrowser, openTab, type Tab, type TabOptions, withoutBrowser } from "./browser.ts";
 import { openShop, order, type Shop, token } from "./shop.ts";
 
@@ -537,23 +537,6 @@ test("the keyboard goes everywhere", skip, async () => {
     await page.waitForURL(/#\/flows\/invoices$/);
   });
 });
-
-interface Violation {
-  readonly id: string;
-  readonly nodes: readonly { readonly target: readonly string[]; readonly failureSummary: string }[];
-}
-
-const axe = withoutBrowser === false ? readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8") : "";
-const check =
-  "axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice'] }).then(({ violations }) => violations)";
-
-async function violations(page: Page): Promise<string[]> {
-  if ((await page.evaluate("typeof window.axe")) === "undefined") await page.evaluate(axe);
-  const found = (await page.evaluate(check)) as Violation[];
-  return found.flatMap(({ id, nodes }) =>
-    nodes.slice(0, 3).map(({ target, failureSummary }) => `${id}: ${target.join(" ")}: ${failureSummary}`),
-  );
-}
 
 for (const theme of ["dark", "light"] as const)
   for (const width of [1440, 390])

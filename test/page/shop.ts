@@ -78,6 +78,7 @@ export default flow<"cashier" | "clerks">(async (msg, { to, approve, wait, log }
 const yaml = (peers: string): string => `http: { port: 0, admin: { port: 0, token: ${token} } }
 journal: { dir: journal }
 deadLetters: { dir: dead }
+functions: {}
 drain: 2s
 approvals: { url: "https://shop.example" }
 flows:

@@ -10,6 +10,7 @@ import type { GatewayPorts } from "../../gateway.ts";
 import type { Script } from "../../testing/scripted.ts";
 import { type Rig, withGateway } from "../../testing/rig.ts";
 import type { FunctionImages } from "../ports.ts";
+import type { FunctionBuilder } from "../workshop.ts";
 
 /** Contents of an image. */
 export interface FakeImage {
@@ -142,6 +143,7 @@ export interface PlatformOptions {
   readonly yaml?: string;
   /** True: messages are recorded. */
   readonly history?: boolean;
+  readonly builder?: FunctionBuilder;
   readonly ports?: Partial<GatewayPorts>;
 }
 
@@ -149,7 +151,7 @@ export interface PlatformOptions {
 export async function withPlatform(
   scripts: Readonly<Record<string, Script>>,
   run: (platform: Platform) => Promise<void>,
-  { tenants, yaml = "flows: {}", history = false, ports = {} }: PlatformOptions = {},
+  { tenants, yaml = "flows: {}", history = false, builder, ports = {} }: PlatformOptions = {},
 ): Promise<void> {
   const loaded = new Map<string, number>();
   const agent = new Agent();
@@ -157,7 +159,7 @@ export async function withPlatform(
   try {
     const whole = `http: { port: 0, admin: { port: 0, token: operators-token } }\nfunctions: ${functions}\n${yaml}`;
     await withGateway(whole, scripts, (rig) => run(new Platform(rig, { loaded, agent, yaml: whole })), {
-      ports: { ...ports, functions: { images: fakeImages(loaded), environment: {} } },
+      ports: { ...ports, functions: { images: fakeImages(loaded), builder, environment: {} } },
       history,
       before: async (dir) => (tenants === undefined ? undefined : await writeFile(join(dir, "tenants.yaml"), tenants)),
     });
