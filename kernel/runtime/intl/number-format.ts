@@ -130,7 +130,7 @@ function format(settings: NumberSettings, value: Value, isPlural = false): Forma
   const sign = signOf(settings.signDisplay, isNegative, value === "NaN" || shown?.isZero === true);
   const { nan, infinity } = symbolsOf(settings.table?.rows);
   const digits = shown === undefined ? [value === "NaN" ? part("nan", nan) : part("infinity", infinity)] : digitParts(shown, settings);
-  if (settings.table !== undefined) return { before: [], digits: wordParts(settings, sign, digits, shown), after: [] };
+  if (settings.table !== undefined) return { before: [], digits: wordParts(settings, { sign, isNegative, digits, shown }), after: [] };
   const frame = frameOf(settings, {
     sign,
     compact: shown === undefined ? [] : compactParts(shown, settings),

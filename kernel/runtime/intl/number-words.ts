@@ -104,20 +104,33 @@ function unitPattern({ unit = "percent", unitDisplay = "short", table, locale }:
   return ofPlural(row.split("|"), locale, shown).replace("{n}", "{-}{n}");
 }
 
+/** A number before it is written. */
+interface Written {
+  readonly sign: "" | "-" | "+";
+  readonly isNegative: boolean;
+  readonly digits: readonly Part[];
+  /** Undefined for NaN and infinity. */
+  readonly shown: Shown | undefined;
+}
+
 /** The plural is that of the digits that are shown; `k1…` is a pattern for 1 sharp, "power:pattern". */
 function compactParts(
   { table, locale, compactDisplay }: NumberSettings,
   patterns: readonly string[],
-  digits: readonly Part[],
   shown: Shown,
+  { digits, isNegative }: Written,
 ): Part[] {
   const [power, sharp = ""] = table!.rows.get(`k1${compactDisplay!}`)?.split(/:(.*)/) ?? [];
-  if (power === String(shown.power) && shown.whole === "1" && shown.fraction === "") return filled(sharp, {});
+  // Where "one" is 1 alone, -1 has its pattern too; in French, where it is 1.5 as well, the pattern is of the number 1.
+  const isOfPlural = pluralOf(locale, { ...shown, power: 0, fraction: "5" }) !== "one";
+  const isSharp = shown.whole === "1" && shown.fraction === "" && (isOfPlural || !isNegative);
+  if (power === String(shown.power) && isSharp) return filled(sharp, {});
   return filled(ofPlural(patterns, locale, { ...shown, power: 0 }), { n: digits });
 }
 
-/** A number with its sign, and the currency, unit or percent sign. `sign`: "", "-" or "+"; `shown` is undefined for NaN and infinity. */
-export function wordParts(settings: NumberSettings, sign: "" | "-" | "+", digits: readonly Part[], shown: Shown | undefined): Part[] {
+/** A number with its sign, and the currency, unit or percent sign. */
+export function wordParts(settings: NumberSettings, written: Written): Part[] {
+  const { sign, digits, shown } = written;
   const { style, table, compactDisplay, notation, unit, unitDisplay } = settings;
   const { rows } = table!;
   const { minus, plus } = symbolsOf(rows);
@@ -126,7 +139,7 @@ export function wordParts(settings: NumberSettings, sign: "" | "-" | "+", digits
     compactDisplay === undefined || shown === undefined || shown.power === 0
       ? undefined
       : compactOf(rows, compactDisplay, shown.power + shown.whole.replace(/^0+/, "").length - 1);
-  const number = compact === undefined ? digits : compactParts(settings, compact[1], digits, shown!);
+  const number = compact === undefined ? digits : compactParts(settings, compact[1], shown!, written);
   const symbol = style === "currency" ? currencyText(settings, shown) : "";
   // ICU writes short percent signs as it does percentages, but those of compact numbers as units.
   const isPercent = (style === "percent" || (unit === "percent" && unitDisplay !== "long")) && notation !== "compact";

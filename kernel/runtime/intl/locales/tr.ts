@@ -156,7 +156,11 @@ t12short={a8} {h22}:{m22}
 t24short={h22}:{m22}
 tz={z}
 g= 
+gw:sf=?
+gw:sfz=?
 gw:12h=?
+gw:24hm=?
+gw:24hms=?
 gmt=GMT|+|-|:|UTC|Eş Güdümlü Evrensel Zaman
 zs=
 zl=GMT=Greenwich Ortalama Saati,HST=Hawaii-Aleut Standart Saati,HDT=Hawaii-Aleut Yaz Saati,AKST=Alaska Standart Saati,AKDT=Alaska Yaz Saati,AST=Atlantik Standart Saati,EST=Kuzey Amerika Doğu Standart Saati,CST=Kuzey Amerika Merkezi Standart Saati,CDT=Kuzey Amerika Merkezi Yaz Saati,MST=Kuzey Amerika Dağ Standart Saati,MDT=Kuzey Amerika Dağ Yaz Saati,PST=Kuzey Amerika Pasifik Standart Saati,PDT=Kuzey Amerika Pasifik Yaz Saati,EDT=Kuzey Amerika Doğu Yaz Saati,ADT=Atlantik Yaz Saati,CET=Orta Avrupa Standart Saati,CEST=Orta Avrupa Yaz Saati,EET=Doğu Avrupa Standart Saati,EEST=Doğu Avrupa Yaz Saati,IST=İrlanda Standart Saati,BST=GMT+01:00,WET=Batı Avrupa Standart Saati,WEST=Batı Avrupa Yaz Saati,America/Ciudad_Juarez=?,Europe/London=?

@@ -232,6 +232,12 @@ export class DateRows {
         ...(shape.includes("d") && { day: "numeric" }),
       };
       for (const [timeKey, time] of times) note(shape, timeKey, this.#between(date, shape, time, timeKey));
+      if (shape !== "w") continue;
+      // CLDR has patterns for a weekday with a time, with names and digits of their own.
+      for (const [timeKey, group] of this.#clockShapes())
+        for (const weekday of widths)
+          for (const time of group)
+            if (this.#between({ weekday }, shape, time, timeKey) !== texts.get(shape)?.get(timeKey)) note(shape, timeKey, "?");
     }
     for (const dateStyle of ["full", "long", "medium", "short"])
       for (const timeStyle of ["full", "long", "medium", "short"])

@@ -72,6 +72,7 @@ function compactRow(tag: string, compactDisplay: string, rows: Map<string, strin
       ...Array.from({ length: 9 }, (_, index) => (index + 1) * room),
       room + 1,
       room + 2,
+      2 * room + 2,
       12 * (room / 10),
       1.5 * room,
     ].filter((each) => each >= room && each < 10 * room && (room === 1 || Number.isInteger(each)));
