@@ -1,7 +1,7 @@
 /** Builds of strangers' code: apart from this program, and for a bounded time. */
 import { deepEqual, equal, ok, rejects } from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -78,4 +78,16 @@ test("texts that a compiler can't take end in coded errors, or in functions", { 
   const after = await sandbox<[number], number>("(x) => x", { workers: 1 });
   equal(await after(1), 1);
   await after.close();
+});
+
+test("the builder has none of this program's secrets in its environment", {
+  timeout: 60_000,
+  skip: process.platform !== "linux" && "it reads /proc",
+}, async () => {
+  process.env["SECRET_OF_THE_PROGRAM"] = "sesame";
+  await build({ code: 'import { flow } from "mayfly"; export default flow(() => 2);' });
+  const children = readFileSync(`/proc/self/task/${process.pid}/children`, "utf8").trim().split(" ");
+  const environments = children.map((pid) => readFileSync(`/proc/${pid}/environ`, "latin1"));
+  ok(environments.length > 0 && environments.every((text) => text.includes("PATH=")));
+  ok(!environments.some((text) => text.includes("sesame")));
 });

@@ -34,6 +34,13 @@ function tooLong(buildMs: number): BuildAnswer {
   return { error: { code: "MF_BUILD_TIME", message } };
 }
 
+/** Variables that a build has a use for. Others may be secrets, which have no business where strangers' code is taken apart. */
+const keptVariables = ["PATH", "HOME", "USERPROFILE", "SystemRoot", "XDG_CACHE_HOME", "ESBUILD_BINARY_PATH"];
+
+function keptEnvironment(): Record<string, string> {
+  return Object.fromEntries(keptVariables.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])));
+}
+
 class Builder {
   readonly #queue = new Queue<Waiting>();
   #child: ChildProcess | undefined;
@@ -79,7 +86,7 @@ class Builder {
     // In a group of its own, which is killed as a whole: bundler and type checker are processes too.
     const folder = mkdtempSync(join(tmpdir(), "mayfly-builder-")); // its files go with it, however it ends
     const child = fork(program, [], {
-      env: { ...process.env, TMPDIR: folder },
+      env: { ...keptEnvironment(), TMPDIR: folder },
       serialization: "advanced",
       execArgv: [],
       detached: true,
