@@ -293,7 +293,9 @@ async function openClient(config: GrpcOutletConfig, context: OutletContext, { lo
     new Promise((resolve) => channel.watchConnectivityState(from, Number.POSITIVE_INFINITY, () => resolve()));
   const session: Session = { library, client, answers: 0, lost };
   const watch = async (until: Grpc.connectivityState | undefined): Promise<void> => {
-    for (let state = channel.getConnectivityState(true); state !== until && !isClosed; state = channel.getConnectivityState(true)) {
+    while (!isClosed) {
+      const state = channel.getConnectivityState(true); // of a channel that is closed it would connect again, and leak the connection
+      if (state === until) return;
       if (state === SHUTDOWN) throw new Error("the connection was closed");
       if (state === TRANSIENT_FAILURE) throw await reasonOf(session, context);
       await changed(state);
