@@ -3,8 +3,10 @@
  * Every outlet meets a peer that is away, and one that answers in a tongue of its own.
  */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { test } from "node:test";
 import { type Clock, systemClock } from "#base";
 import { replyOf } from "../connectors/shared/wire.ts";
@@ -27,6 +29,8 @@ const configurations: Readonly<Record<string, (port: number) => string>> = {
   mqtt: (port) => `mqtt: { url: "mqtt://operator:hunter2@127.0.0.1:${port}", topic: orders }`,
   redis: (port) => `redis: { url: "redis://operator:hunter2@127.0.0.1:${port}", stream: orders }`,
   postgres: (port) => `postgres: { url: "postgres://operator:hunter2@127.0.0.1:${port}/db", table: orders }`,
+  grpc: (port) =>
+    `grpc: { url: "grpc://127.0.0.1:${port}", proto: orders.proto, service: Orders, method: Create, auth: { basic: "operator:hunter2" } }`,
   kafka: (port) =>
     `kafka: { brokers: ["127.0.0.1:${port}"], sasl: { mechanism: PLAIN, username: operator, password: hunter2 }, topic: orders }`,
   sftp: (port) => `sftp: { host: 127.0.0.1, port: ${port}, user: operator, password: hunter2, hostKey: any, dir: orders, name: "{id}" }`,
@@ -35,6 +39,7 @@ const configurations: Readonly<Record<string, (port: number) => string>> = {
   smtp: (port) =>
     `smtp: { url: "smtp://127.0.0.1:${port}", username: operator, password: hunter2, from: a@b.example, to: c@d.example, subject: s }`,
 };
+const contract = 'syntax = "proto3"; message Order { string id = 1; } service Orders { rpc Create (Order) returns (Order); }';
 /** A peer's own words, where its protocol has any. */
 const babble: Readonly<Record<string, string>> = {
   http: "HTTP/1.1 500 PEERBODY\r\ncontent-length: 17\r\n\r\nPEERBODY hunter2\n",
@@ -82,7 +87,7 @@ async function toldBy(configuration: string): Promise<{ readonly status: number;
         reply: JSON.stringify([reply?.headers, Buffer.from(reply?.body ?? "").toString()]),
       };
     },
-    { drain: "50ms", clock: hasty },
+    { drain: "50ms", clock: hasty, before: (dir) => writeFile(join(dir, "orders.proto"), contract) },
   );
   return answer;
 }

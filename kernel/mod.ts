@@ -6,7 +6,7 @@ export { driversModule, standaloneModule } from "./drivers-module.ts";
 export { type Door, type EngineExports, instantiateKernel, type KernelInstance } from "./instance.ts";
 export * as machineMap from "./drivers/map.ts";
 export { layout } from "./layout.ts";
-export { nativeFunctions } from "./native-functions.ts";
+export { type NativeName, nativeFunctions } from "./native-functions.ts";
 export { netModule } from "./net-module.ts";
 export { platformModule, servicePlatformModule } from "./platform.ts";
 export { nativeInNode } from "./runtime/node-natives.ts";

@@ -32,3 +32,5 @@ export const nativeFunctions = [
   "unlikeRows",
   "xmlText",
 ] as const;
+
+export type NativeName = (typeof nativeFunctions)[number];

@@ -1,6 +1,6 @@
 /**
- * The natives of formats, in Node: an engine of their own, which is made when the first is called. Values come back through JSON. What a
- * helper reads in a unit test is so what it reads in a machine.
+ * The natives that need no event, in Node: an engine of their own, which is made when the first is called. Values come back through JSON, bytes
+ * as hexadecimal digits. What a helper reads in a unit test, and a flow in the debugger, is so what it reads in a machine.
  */
 import { assert } from "../../base/assert.ts";
 import { kernelArtifacts } from "../artifacts.ts";
@@ -8,15 +8,26 @@ import { instantiateKernel, type KernelInstance } from "../instance.ts";
 import { layout } from "../layout.ts";
 import { nativeFunctions } from "../native-functions.ts";
 
-/** The input is the event's first part, as bytes or as JSON; its second is a list of the function's name and further values. */
-const script = `(isText) => {
+/**
+ * The event's first part is a list of the function's name, its values and the numbers of those that it works on, which come back as well; bytes
+ * stand in the parts behind, and among the values their numbers.
+ */
+const script = `() => {
   try {
-    const [name, ...values] = native.json(1);
-    return JSON.stringify({ value: native[name](isText ? native.json(0) : native.bytes(0), ...values) });
+    const [name, values, worked] = native.json(0);
+    const given = values.map((value) => (typeof value?.part === "number" ? native.bytes(value.part) : value));
+    const value = native[name](...given);
+    return JSON.stringify(value instanceof Uint8Array ? { hex: value.toHex() } : { value, worked: worked.map((index) => given[index].toHex()) });
   } catch (error) {
     return JSON.stringify({ error: error.name, message: error.message });
   }
 }`;
+/** Values that a function changes. */
+const inPlace: ReadonlyMap<string, readonly number[]> = new Map([
+  ["inflate", [0]],
+  ["deflate", [0]],
+  ["repeatHmac", [2, 3]],
+]);
 const frameHeader = 8;
 const recordHeader = 4;
 const mostScriptBytes = 4096;
@@ -47,14 +58,13 @@ function start(): KernelInstance {
   return machine;
 }
 
-/** Calls a native of formats in Node. Throws TypeError and Error as it does. */
-export function nativeInNode(name: string, input: string | Uint8Array, ...values: readonly unknown[]): unknown {
+/** Calls a native in Node, which changes the values that it changes in a machine. Throws TypeError and Error as it does. */
+export function nativeInNode(name: string, ...values: readonly unknown[]): unknown {
   kernel ??= start();
-  const encoder = new TextEncoder();
-  const parts = [
-    typeof input === "string" ? encoder.encode(JSON.stringify(input)) : input,
-    encoder.encode(JSON.stringify([name, ...values])),
-  ];
+  const places = inPlace.get(name) ?? [];
+  const parts: Uint8Array[] = [];
+  const list = values.map((value) => (value instanceof Uint8Array ? { part: parts.push(value) } : value));
+  parts.unshift(new TextEncoder().encode(JSON.stringify([name, list, places])));
   const frame = new Uint8Array(frameHeader + recordHeader + parts.reduce((size, part) => size + 4 + part.length, 0));
   const view = new DataView(frame.buffer);
   frame[frameHeader + 1] = parts.length;
@@ -67,19 +77,26 @@ export function nativeInNode(name: string, input: string | Uint8Array, ...values
   const buffer = kernel.door.eventBuffer(frame.length);
   if (buffer === 0) throw new Error("out of memory");
   new Uint8Array(kernel.engine.memory.buffer).set(frame, buffer);
-  return answer(kernel, typeof input === "string");
+  const { value, hex, worked, error, message } = answer(kernel);
+  if (error !== undefined) throw error === "TypeError" ? new TypeError(message) : new Error(message);
+  for (const [index, bytes] of worked?.entries() ?? []) (values[places[index]!] as Uint8Array).set(Buffer.from(bytes, "hex"));
+  return hex === undefined ? value : Uint8Array.from(Buffer.from(hex, "hex"));
 }
 
-function answer(machine: KernelInstance, isText: boolean): unknown {
-  const flag = machine.call(isText ? "qjs_get_true" : "qjs_get_false");
-  new DataView(machine.engine.memory.buffer).setUint32(room, flag, true);
-  const result = machine.call("qjs_call", caller, machine.call("qjs_get_undefined"), 1, room);
+interface NativeAnswer {
+  readonly value?: unknown;
+  readonly hex?: string;
+  readonly worked?: readonly string[];
+  readonly error?: string;
+  readonly message?: string;
+}
+
+function answer(machine: KernelInstance): NativeAnswer {
+  const result = machine.call("qjs_call", caller, machine.call("qjs_get_undefined"), 0, room);
   const address = machine.call("qjs_get_string", result);
   const memory = new Uint8Array(machine.engine.memory.buffer);
   const text = new TextDecoder().decode(memory.slice(address, memory.indexOf(0, address)));
   machine.call("qjs_free_cstring", address);
   machine.call("qjs_free_value", result);
-  const { value, error, message } = JSON.parse(text) as { value?: unknown; error?: string; message?: string };
-  if (error === undefined) return value;
-  throw error === "TypeError" ? new TypeError(message) : new Error(message);
+  return JSON.parse(text) as NativeAnswer;
 }

@@ -66,6 +66,20 @@ const sound: Readonly<Record<string, readonly [handler: string, body?: string]>>
      to.a.send(new Uint8Array(await crypto.subtle.digest("SHA-512", text.stringify("x")))); to.a.send(btoa("x") + atob("eA=="));
      return new Response(JSON.stringify({ u: new URL("?a=b", "https://x.test/y").href, d: structuredClone({ d: new Date(1), m: new Map([[1, 2]]) }).d }), { status: 202 });`,
   ],
+  "what a machine does in native code": [
+    `const key = { name: "ECDSA", namedCurve: "P-256" }, plain = text.stringify("hello ".repeat(20000));
+     const through = async (bytes, stream) => new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(stream)).arrayBuffer());
+     const packed = await through(plain, new CompressionStream("gzip")); const back = await through(packed, new DecompressionStream("gzip"));
+     const aes = await crypto.subtle.importKey("raw", new Uint8Array(16), "AES-GCM", false, ["encrypt"]);
+     const sealed = new Uint8Array(await crypto.subtle.encrypt({ name: "AES-GCM", iv: new Uint8Array(12) }, aes, new Uint8Array(40)));
+     const pair = await crypto.subtle.generateKey(key, true, ["sign", "verify"]);
+     const signature = await crypto.subtle.sign({ name: "ECDSA", hash: "SHA-256" }, pair.privateKey, sealed);
+     const held = await crypto.subtle.verify({ name: "ECDSA", hash: "SHA-256" }, pair.publicKey, signature, sealed);
+     const word = await crypto.subtle.importKey("raw", text.stringify("p"), "PBKDF2", false, ["deriveBits"]);
+     const bits = new Uint8Array(await crypto.subtle.deriveBits({ name: "PBKDF2", hash: "SHA-256", salt: new Uint8Array(8), iterations: 9 }, word, 256));
+     to.a.send(packed); to.a.send(sealed); to.a.send(bits); to.a.send(structuredClone({ a: [1, { b: 2 }] }));
+     const buffer = new ArrayBuffer(4), moved = buffer.transfer(8); return [back.length === plain.length, held, buffer.byteLength, moved.byteLength];`,
+  ],
   "instances of the realm": [
     `return [msg.json() instanceof Object, msg.bytes instanceof Uint8Array, [] instanceof Array, (() => { try { json.parse("{"); } catch (e) { return [e instanceof Error, e.code]; } })(),
      (() => { try { new TextDecoder("utf-8", { fatal: true }).decode(new Uint8Array([65, 0xff])); } catch (e) { return [e instanceof TypeError, e.message]; } })()];`,

@@ -1,11 +1,11 @@
 /**
- * The functions below the kernel's runtime (kernel/runtime/native.ts), in JavaScript on Node's own crypto. Those of a machine are
- * AssemblyScript that shares the engine's memory, and V8 has no such memory.
+ * The functions below the kernel's runtime (kernel/runtime/native.ts), of Node. Those of a machine are AssemblyScript that shares the engine's
+ * memory, and V8 has no such memory: what Node lacks runs in an engine beside it.
  */
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import { decodeEffects, type Effect, encodeFrame, type Event, EventKind, eventParts, hardLimits, type Part } from "#abi";
 import { assert, fromUtf8, toUtf8 } from "#base";
-import { nativeInNode } from "#kernel";
+import { type NativeName, nativeInNode } from "#kernel";
 import { SeededRandom } from "./random.ts";
 
 const hashes: readonly (readonly [number, string])[] = [
@@ -59,6 +59,18 @@ function own(bytes: unknown): Uint8Array {
   if (!ArrayBuffer.isView(bytes)) throw new TypeError("not a Uint8Array");
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
+
+/** Bytes of this realm, and other values as they are. */
+const ownValue = (value: unknown): unknown => (ArrayBuffer.isView(value) ? own(value) : value);
+
+/** The machine's own function, which runs in an engine beside Node. */
+const machines =
+  (name: NativeName) =>
+  (...values: unknown[]): unknown =>
+    nativeInNode(name, ...values.map(ownValue));
+
+/** For those that do the plain cases only, and leave the others to the runtime's JavaScript. */
+const leftToTheRuntime = (): undefined => undefined;
 
 /** Event and effects of the step under way. */
 export class Door {
@@ -126,12 +138,28 @@ export class Door {
       createHmac(hashName(algorithm), own(key)).update(own(bytes)).digest(),
     equal: (a: unknown, b: unknown): boolean => own(a).length === own(b).length && timingSafeEqual(own(a), own(b)),
     /** JSON of the value, which the realm parses; of `csv` as well. */
-    xml: (input: unknown, options: number, names: string): string =>
-      JSON.stringify(nativeInNode("xml", ArrayBuffer.isView(input) ? own(input) : String(input), options, names)),
-    csv: (...[text, ...how]: [string, string, number, number, readonly string[] | undefined]): string =>
-      JSON.stringify(nativeInNode("csv", text, ...how)),
-    decodeBytes: (bytes: unknown, high: string): string => nativeInNode("decodeBytes", own(bytes), high) as string,
+    xml: (input: unknown, ...how: unknown[]): string =>
+      JSON.stringify(nativeInNode("xml", ArrayBuffer.isView(input) ? own(input) : String(input), ...how)),
+    csv: (...values: unknown[]): string => JSON.stringify(machines("csv")(...values)),
+    decodeBytes: machines("decodeBytes"),
+    aes: machines("aes"),
+    repeatHmac: machines("repeatHmac"),
+    modularPower: machines("modularPower"),
+    rsaPrivate: machines("rsaPrivate"),
+    curve: machines("curve"),
+    edwards: machines("edwards"),
+    inflate: machines("inflate"),
+    deflate: machines("deflate"),
+    clone: leftToTheRuntime,
+    csvText: leftToTheRuntime,
+    unlikeRows: leftToTheRuntime,
+    xmlText: leftToTheRuntime,
+    // The realm puts its own JSON.stringify here.
+    stringify: leftToTheRuntime,
+    exhausted: (): boolean => false,
     mentionsCharset: (index: number): boolean => /charset/i.test(Buffer.from(this.#bytes(index) ?? []).toString("latin1")),
+    // The realm's own part takes these two.
     now: (): number => this.timeMs,
-  };
+    detach: (buffer: ArrayBuffer): void => void structuredClone(buffer, { transfer: [buffer] }),
+  } satisfies Record<NativeName | "now" | "detach", unknown>;
 }

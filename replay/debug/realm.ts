@@ -42,8 +42,9 @@ const adopt = `(host, encoding) => {
     };
     natives[name] = own;
   }
-  const now = natives.now;
+  const { now, detach } = natives;
   delete natives.now;
+  delete natives.detach;
   const text = natives.json;
   natives.json = (part) => { const found = text(part); return found === undefined || found === "" ? undefined : parse(found); };
   for (const name of ["xml", "csv"]) {
@@ -51,7 +52,6 @@ const adopt = `(host, encoding) => {
     natives[name] = (...values) => parse(json(...values));
   }
   natives.stringify = (value) => stringify(value);
-  natives.exhausted = () => false;
 
   const Before = Date;
   const Now = function Date(...values) {
@@ -80,6 +80,7 @@ const adopt = `(host, encoding) => {
   add(Uint8Array.prototype, "toBase64", function toBase64() { return encoding.btoa(Array.from(this, (byte) => String.fromCharCode(byte)).join("")); });
   add(Uint8Array, "fromHex", function fromHex(text) { return Uint8Array.from(text.match(/../g) ?? [], (byte) => parseInt(byte, 16)); });
   add(Uint8Array, "fromBase64", function fromBase64(text) { return Uint8Array.from(encoding.atob(text), (character) => character.charCodeAt(0)); });
+  add(ArrayBuffer.prototype, "transfer", function transfer(length = this.byteLength) { const made = new ArrayBuffer(length); new Uint8Array(made).set(new Uint8Array(this, 0, Math.min(length, this.byteLength))); detach(this); return made; });
   add(Promise, "withResolvers", function withResolvers() { let resolve, reject; const promise = new this((a, b) => { resolve = a; reject = b; }); return { promise, resolve, reject }; });
   add(Promise, "try", function tried(callback, ...values) { return new this((resolve) => resolve(callback(...values))); });
   add(Object, "groupBy", function groupBy(items, key) { const groups = Object.create(null); let index = 0; for (const item of items) (groups[key(item, index++)] ??= []).push(item); return groups; });
