@@ -20,7 +20,11 @@ function fail(message: string): never {
 
 function options(): { readonly json: boolean; readonly names: readonly string[] | undefined } {
   try {
-    const { values } = parseArgs({ options: { json: { type: "boolean" }, package: { type: "string" } } });
+    const { values } = parseArgs({ options: { json: { type: "boolean" }, package: { type: "string" }, help: { type: "boolean" } } });
+    if (values.help === true) {
+      process.stdout.write(`${usage}\n`);
+      process.exit(0);
+    }
     return { json: values.json === true, names: values.package?.split(",") };
   } catch (error) {
     return fail((error as Error).message);
