@@ -1,8 +1,8 @@
 /** Makes zone-links.ts from Node's own Intl: the names of zones that are links to another of the same country. */
 import { zoneNames } from "../zone-table.ts";
 
-/** ICU's version whose links the table has. */
-export const linksIcu = "78";
+/** Version of the time zone database whose links the table has. */
+export const linksVersion = "2025c";
 
 /** Node's name of the zone that a name stands for; undefined for a name that it does not have. */
 function resolved(timeZone: string): string | undefined {
@@ -13,9 +13,9 @@ function resolved(timeZone: string): string | undefined {
   }
 }
 
-/** The text of zone-links.ts; undefined if this Node has not that version of ICU. */
+/** The text of zone-links.ts; undefined if this Node has another version of the database. */
 export function makeLinks(): string | undefined {
-  if (!process.versions["icu"]?.startsWith(`${linksIcu}.`)) return undefined;
+  if (process.versions["tz"] !== linksVersion) return undefined;
   const names = [...zoneNames.matchAll(/([^,]+):\d+/g)].map(([, name = ""]) => name);
   const links = names.flatMap((name) => {
     const target = resolved(name);

@@ -4,8 +4,8 @@ import { dateRows } from "./make-dates.ts";
 import { numberRows } from "./make-number-words.ts";
 import { wordRows } from "./make-words.ts";
 
-/** ICU's version whose texts the tables have: CLDR 48. */
-export const localesIcu = "78";
+/** ICU's version whose texts the tables have: CLDR 48. 78.3 has others for a few locales. */
+export const localesIcu = "78.2";
 
 /** Regions of all locales that ICU may know. */
 const regions = [..."ABCDEFGHIJKLMNOPQRSTUVWXYZ"].flatMap((a, _index, letters) => letters.map((b) => a + b));
