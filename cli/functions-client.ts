@@ -11,27 +11,6 @@ export interface FunctionFlags extends GatewayFlags {
   readonly json?: boolean;
 }
 
-export interface ShownVersion {
-  readonly version: number;
-  readonly image: string;
-  readonly fragment: string;
-  readonly at: number;
-  readonly by: string;
-}
-
-/** A function as the gateway shows it. */
-export interface ShownFunction {
-  readonly name: string;
-  readonly tenant: string | null;
-  readonly urls: readonly string[];
-  readonly revision: number;
-  readonly live: number;
-  readonly canary: { readonly version: number; readonly share: number } | null;
-  readonly aliases: Readonly<Record<string, number>>;
-  readonly versions: readonly ShownVersion[];
-  readonly served: boolean;
-}
-
 function revisionNumber(text: string): number {
   if (!/^\d{1,16}$/.test(text)) throw new InvalidArgumentError("It must be a revision, as `mayfly functions show` prints it.");
   return Number(text);

@@ -64,7 +64,14 @@ export { outletTimedOut } from "./delivery/failures.ts";
 export { settles } from "./ending.ts";
 export { type ImageKeeper, type StoredImage } from "./controls.ts";
 export { createGateway, type Gateway, type GatewayPorts, type Injected } from "./gateway.ts";
-export { type FunctionBuilder, type FunctionImages, type ImageFacts, type Trial } from "./functions/mod.ts";
+export {
+  type FunctionBuilder,
+  type FunctionImages,
+  type ImageFacts,
+  type ShownFunction,
+  type TenantUsage,
+  type Trial,
+} from "./functions/mod.ts";
 export { type FlowRules, flowRules, limitsOf } from "./flow-rules.ts";
 export { bodyJson, outcomeJson } from "./http/admin.ts";
 export { denied as adminDenied } from "./http/guard.ts";

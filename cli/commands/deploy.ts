@@ -1,13 +1,13 @@
 /** `mayfly deploy`: builds a flow here, uploads its image where the gateway lacks it, and has it served. */
 import { readFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import type { Command } from "commander";
-import { InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
+import type { ShownFunction } from "#gateway";
 import { readShare } from "../share.ts";
 import { action, type Cli, examples } from "../cli.ts";
 import { exitCodes } from "../failure.ts";
 import { msText, roundMs } from "../format.ts";
-import { changeOptions, type FunctionFlags, FunctionsClient, type ShownFunction } from "../functions-client.ts";
+import { changeOptions, type FunctionFlags, FunctionsClient } from "../functions-client.ts";
 import { withProgress } from "../terminal.ts";
 
 interface DeployFlags extends FunctionFlags {

@@ -1,9 +1,10 @@
 /** `mayfly functions`: deployed functions, their versions, aliases, canaries and logs. */
 import type { Command } from "commander";
+import type { ShownFunction } from "#gateway";
 import { action, type Cli, examples } from "../cli.ts";
 import { exitCodes, usageError } from "../failure.ts";
 import { safeText, table } from "../format.ts";
-import { changeOptions, type FunctionFlags, functionOptions, FunctionsClient, type ShownFunction } from "../functions-client.ts";
+import { changeOptions, type FunctionFlags, functionOptions, FunctionsClient } from "../functions-client.ts";
 import { cliLimits } from "../limits.ts";
 import { shareNumber } from "./deploy.ts";
 

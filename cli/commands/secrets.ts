@@ -1,6 +1,7 @@
 /** `mayfly secrets` and `mayfly usage`: secrets of functions, which can be set and not read, and what their tenants used today. */
 import { createHash, randomBytes } from "node:crypto";
 import type { Command } from "commander";
+import type { TenantUsage } from "#gateway";
 import { action, type Cli, examples, jsonOption } from "../cli.ts";
 import { exitCodes, usageError } from "../failure.ts";
 import { table } from "../format.ts";
@@ -10,22 +11,7 @@ interface SetFlags extends FunctionFlags {
   readonly value?: string;
 }
 
-interface TenantUsage {
-  readonly tenant: string | null;
-  readonly day: string;
-  readonly received: number;
-  readonly done: number;
-  readonly dead: number;
-  readonly cpuMs: number;
-  readonly functions: number;
-  readonly quotas: { readonly functions: number; readonly cpuMs: number | null; readonly kept: Kept | null };
-  /** Bytes. */
-  readonly kept: Kept | null;
-  /** Why no message is taken. */
-  readonly full: string | null;
-}
-
-type Kept = Readonly<Record<"state" | "messages" | "deadLetters" | "history" | "images", number>>;
+type Kept = Readonly<Record<keyof NonNullable<TenantUsage["kept"]>, number>>;
 
 /** Of what the tenant keeps, whatever is nearest to its bound: `state 93 %`. */
 function keptMost(kept: Kept | null, bounds: Kept | null): string {

@@ -1,8 +1,19 @@
 /** Functions and drafts as the page reads them. */
 import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
-import { joinedLines, type LogLine, sharesOf, type TenantUsage } from "./functions.ts";
+import type { ShownFunction, TenantUsage as ApiUsage, Trial as ApiTrial } from "#gateway";
+import type { FunctionLogLine } from "../../gateway/functions/logs.ts";
+import { type DeployedFunction, joinedLines, type LogLine, sharesOf, type TenantUsage, type Trial } from "./functions.ts";
 import { firstDraft, placeIn, readDraft } from "./writing.ts";
+
+type Reads<Page, Api extends Page> = Api;
+/** As in model.test.ts: this compiles only while the gateway's answers fit the page's shapes. */
+export type Read = [
+  Reads<DeployedFunction, ShownFunction>,
+  Reads<TenantUsage, ApiUsage>,
+  Reads<LogLine, FunctionLogLine>,
+  Reads<Trial, Omit<ApiTrial, "error"> & Pick<Trial, "error">>,
+];
 
 const line = (number: number): LogLine => ({ line: number, at: 0, level: "info", text: String(number), fields: {} });
 

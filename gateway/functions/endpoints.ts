@@ -12,6 +12,7 @@ import { type Asked, type FunctionAnswer, guarded, type GuardPorts, type Rule } 
 import { functionLimits } from "./limits.ts";
 import { functionsDocument } from "./openapi.ts";
 import { type FunctionRecord, keyOf } from "./records.ts";
+import type { ShownFunction, TenantUsage } from "./shown.ts";
 import type { Tenant } from "./tenants.ts";
 import type { Workshop } from "./workshop.ts";
 
@@ -95,7 +96,7 @@ class Endpoints {
     };
   }
 
-  shown(tenant: Tenant, name: string, record: FunctionRecord): object {
+  shown(tenant: Tenant, name: string, record: FunctionRecord): ShownFunction {
     const { revision, live, canary, aliases, versions, paths } = record;
     return {
       name,
@@ -238,7 +239,7 @@ class Endpoints {
     return { status: 200, value: { tenants: await Promise.all(shown.map((tenant) => this.#usageOf(tenant))) } };
   }
 
-  async #usageOf(tenant: Tenant): Promise<object> {
+  async #usageOf(tenant: Tenant): Promise<TenantUsage> {
     const { functions } = this.#ports;
     const { name, requests = null, cpuMs = null } = tenant;
     const quotas = { functions: tenant.functions, requests, cpuMs, deploys: tenant.deploys, kept: name === "" ? null : tenant.keeps };

@@ -22,6 +22,7 @@ import {
 } from "./objects";
 import { reserve } from "./outbox";
 import { arrayPrototype, objectPrototype, outbox, outboxCapacity, outboxLength, runtime, setPrototypes } from "./state";
+import { fourBytes, isLow, threeBytes, twoBytes } from "./utf8";
 
 /** How deep objects and arrays are written here. Each level is one or two calls on the stack of the machine below. */
 const mostDepth: u32 = 64;
@@ -178,7 +179,7 @@ function writeNarrow(at: usize, from: usize, end: usize): usize {
     const character = <u32>load<u8>(from++);
     if (character < 0x80) at = writeEscape(at, character);
     else {
-      store<u16>(at, <u16>(0x80c0 | (character >> 6) | ((character & 0x3f) << 8)));
+      store<u16>(at, twoBytes(character));
       at += 2;
     }
     at = room(at, end - from);
@@ -198,19 +199,17 @@ function writeWide(at: usize, from: usize, end: usize): usize {
       if (unit < 0x20 || unit === quote || unit === backslash) at = writeEscape(at, unit);
       else store<u8>(at++, <u8>unit);
     } else if (unit < 0x800) {
-      store<u16>(at, <u16>(0x80c0 | (unit >> 6) | ((unit & 0x3f) << 8)));
+      store<u16>(at, twoBytes(unit));
       at += 2;
     } else if ((unit & 0xf800) !== 0xd800) {
-      store<u16>(at, <u16>(0x80e0 | (unit >> 12) | (((unit >> 6) & 0x3f) << 8)));
-      store<u8>(at, <u8>(0x80 | (unit & 0x3f)), 2);
+      store<u32>(at, threeBytes(unit));
       at += 3;
     } else {
       const next = from < end ? <u32>load<u16>(from) : 0;
-      if (unit > 0xdbff || (next & 0xfc00) !== 0xdc00) at = writeUnit(at, unit);
+      if (unit > 0xdbff || !isLow(next)) at = writeUnit(at, unit);
       else {
-        const point = 0x10000 + ((unit & 0x3ff) << 10) + (next & 0x3ff);
         from += 2;
-        at = writeWord(at, 0x808080f0 | (point >> 18) | (((point >> 12) & 0x3f) << 8) | (((point >> 6) & 0x3f) << 16) | ((point & 0x3f) << 24));
+        at = writeWord(at, fourBytes(unit, next));
       }
     }
   }

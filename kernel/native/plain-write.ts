@@ -5,6 +5,7 @@
 import { Context, float64Of, isFloat64, JS_FreeValue, JSValue, tagBool, tagInt, tagOf, tagRope, tagString } from "./engine";
 import { room, stringOf, stringValue, writeDouble, writeInt32 } from "./json-write";
 import { sliceStart, stringCharacters, stringHash, stringIsSlice, stringKind } from "./objects";
+import { fourBytes, isLow, threeBytes, twoBytes } from "./utf8";
 
 /** The places behind characters of 8 and of 16 bits; there is room for three bytes a character. */
 function putNarrow(at: usize, from: usize, end: usize): usize {
@@ -20,7 +21,7 @@ function putNarrow(at: usize, from: usize, end: usize): usize {
     const character = <u32>load<u8>(here);
     if (character < 0x80) store<u8>(to++, <u8>character);
     else {
-      store<u16>(to, <u16>(0x80c0 | (character >> 6) | ((character & 0x3f) << 8)));
+      store<u16>(to, twoBytes(character));
       to += 2;
     }
   }
@@ -34,17 +35,15 @@ function putWide(at: usize, from: usize, end: usize): usize {
     const unit = <u32>load<u16>(here);
     if (unit < 0x80) store<u8>(to++, <u8>unit);
     else if (unit < 0x800) {
-      store<u16>(to, <u16>(0x80c0 | (unit >> 6) | ((unit & 0x3f) << 8)));
+      store<u16>(to, twoBytes(unit));
       to += 2;
     } else if ((unit & 0xf800) !== 0xd800) {
-      store<u16>(to, <u16>(0x80e0 | (unit >> 12) | (((unit >> 6) & 0x3f) << 8)));
-      store<u8>(to, <u8>(0x80 | (unit & 0x3f)), 2);
+      store<u32>(to, threeBytes(unit));
       to += 3;
     } else {
       const next = here + 2 < end ? <u32>load<u16>(here, 2) : 0;
-      if (unit > 0xdbff || (next & 0xfc00) !== 0xdc00) return 0;
-      const point = 0x10000 + ((unit & 0x3ff) << 10) + (next & 0x3ff);
-      store<u32>(to, 0x808080f0 | (point >> 18) | (((point >> 12) & 0x3f) << 8) | (((point >> 6) & 0x3f) << 16) | ((point & 0x3f) << 24));
+      if (unit > 0xdbff || !isLow(next)) return 0;
+      store<u32>(to, fourBytes(unit, next));
       to += 4;
       here += 2;
     }

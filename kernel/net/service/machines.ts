@@ -93,7 +93,7 @@ function leaveQueue(m: Message): void {
   }
 }
 
-/** The next flow with a message and a place for it, in turn; null: there is none. */
+/** The next flow with a message and a place for it, in turn; null without one. */
 function nextFlow(): Flow | null {
   const first = lastStarted === 0 ? firstFlow : changetype<Flow>(lastStarted).next;
   let at = first === 0 ? firstFlow : first;

@@ -1,7 +1,8 @@
 /** kernel/native/csv-write.ts: what it writes is what csv-format.ts writes without it, and what is not plain is left to that. */
-import { deepEqual, equal, ok } from "node:assert/strict";
+import { equal, ok } from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { runOut } from "../testing/scarce-memory.ts";
 import { WritingMachine } from "../testing/writing-machine.ts";
 
 const writer = new WritingMachine(
@@ -118,34 +119,12 @@ test("what is not plain is left to the other writer, and nothing of the flow run
 });
 
 test("memory that runs out at any moment is an error, and nothing stays", () => {
-  const { machine } = writer;
-  machine.run(`globalThis.table = Array.from({ length: 200 }, (_, i) => ({ id: i, ["name " + 1]: 'say "' + i + '"', x: i / 8 }));
-    globalThis.attempt = () => { try { return String(native.csvText(table, ["id", "name 1", "x", "none"], 44, 0x0a0d).length); } catch (error) { return error === null ? "null" : error.message; } };`);
-  const attempt = machine.global("attempt");
-  const call = (): string => {
-    const result = machine.apply(attempt);
-    if (machine.isException(result)) {
-      machine.free(machine.call("qjs_get_exception"));
-      return "exception";
-    }
-    const said = machine.string(result);
-    machine.free(result);
-    return said;
-  };
-  const whole = call();
-  ok(Number(whole) > 3_000, whole);
-  machine.call("qjs_run_gc");
-  const before = machine.usage();
-  let failed = 0;
-  for (let more = 0; more < 6_000; more += 41) {
-    machine.limit(before.bytes + more);
-    const result = call();
-    machine.limit(0);
-    if (result !== whole) failed++;
-  }
+  const { whole, failed } = runOut(writer.machine, {
+    given: `globalThis.table = Array.from({ length: 200 }, (_, i) => ({ id: i, ["name " + 1]: 'say "' + i + '"', x: i / 8 }))`,
+    call: `native.csvText(table, ["id", "name 1", "x", "none"], 44, 0x0a0d)`,
+    most: 6_000,
+    step: 41,
+  });
+  ok(whole.length > 3_000, whole);
   ok(failed > 10, String(failed));
-  equal(call(), whole);
-  machine.call("qjs_run_gc");
-  const { objects, atoms } = machine.usage();
-  deepEqual([objects, atoms], [before.objects, before.atoms]);
 });
