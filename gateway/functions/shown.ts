@@ -1,4 +1,4 @@
-/** What the endpoints tell of functions and tenants, as openapi.ts describes it. */
+/** Functions and tenants as the endpoints tell of them; openapi.ts describes the same shapes. */
 import type { KeptBytes } from "../journal/journal.ts";
 import type { Quota } from "../contract/units.ts";
 import type { FunctionFigures } from "./ports.ts";
