@@ -3,7 +3,7 @@
  * would be frozen into every image; the engine that runs messages is not changed.
  */
 import { assert, concatBytes } from "#base";
-import { decodeModule, encodeModule, instruction } from "#compiler";
+import { decodeModule, encodeModule, instruction, opcode, type Module } from "#compiler";
 
 /**
  * The usable length of an allocation, from the word before it: the chunk's size with its flags in the low three bits, less the
@@ -26,12 +26,24 @@ const zeroAllocation = concatBytes([
   instruction("end"),
 ]);
 
+const handsOn = ["local.get", "call", "end"].map(opcode).join();
+
+/**
+ * The function that frees, which the engine calls by itself: the exported one may do no more than hand its argument on. Small
+ * allocations share blocks of the engine's own, and are zeroed with their block.
+ */
+function freeingFunction({ exports, functions }: Module): number {
+  const free = exports.find(({ name, kind }) => name === "free" && kind === "function");
+  assert(free !== undefined, "the engine exports free");
+  const { operators } = functions.find(({ index }) => index === free.index)!.body;
+  return operators.map(({ code }) => code).join() === handsOn ? operators[1]!.a : free.index;
+}
+
 export function zeroOnFree(engine: Uint8Array): Uint8Array {
   const module = decodeModule(engine);
-  const free = module.exports.find(({ name, kind }) => name === "free" && kind === "function");
-  assert(free !== undefined, "the engine exports free");
+  const freeing = freeingFunction(module);
   return encodeModule(module, {
     functions: ({ index, body }) =>
-      index === free.index ? { edits: [{ at: body.codeStart, end: body.codeStart, code: zeroAllocation }] } : undefined,
+      index === freeing ? { edits: [{ at: body.codeStart, end: body.codeStart, code: zeroAllocation }] } : undefined,
   });
 }

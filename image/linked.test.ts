@@ -82,3 +82,18 @@ test("keys are linked by the algorithms that a flow names beside crypto.subtle, 
     ok(native.length > without.length && native.length < whole.length - 20_000, `${each}: ${native.length} bytes`);
   }
 });
+
+test("an image has nothing left of the large texts that only its flow's top level used", async () => {
+  const path = join(folder, "flow.ts");
+  const only = "\u{6771}\u{4eac}\u{7279}\u{8a31}\u{8a31}\u{53ef}\u{5c40}".repeat(200); // small ones share a block with others
+  writeFileSync(
+    path,
+    `import { flow } from "mayfly";
+const only = "${only}";
+const kept = "\u{751f}\u{9ea6}\u{751f}\u{7c73}\u{751f}\u{5375}!".repeat(only.length / 1400);
+export default flow(() => kept);`,
+  );
+  const { image } = await buildImage(path, { check: false });
+  const has = (text: string): boolean => Buffer.from(image.pages).includes(Buffer.from(text, "utf16le"));
+  deepEqual([has("\u{751f}\u{9ea6}\u{751f}\u{7c73}\u{751f}\u{5375}!"), has(only.slice(0, 20))], [true, false]);
+});
