@@ -1,5 +1,6 @@
 /** XML, CSV, charsets and compression by the machine's native code, warm, beside Node's and parsers in Node. Values are made in both, and dropped. */
 import { deflateRawSync, inflateRawSync } from "node:zlib";
+import { createMultibyteEncoder } from "@exodus/bytes/multi-byte.js";
 import { XMLBuilder, XMLParser } from "fast-xml-parser";
 import papaparse from "papaparse";
 import { assert, toUtf8 } from "#base";
@@ -199,6 +200,25 @@ export async function formatRows(quick: boolean): Promise<Row[]> {
         most: 3,
         machine: engine.compile("() => native.decodeBytes(native.bytes(0), '\\u00e9'.repeat(128))"),
         node: () => windows.decode(latin),
+      },
+      count,
+    ),
+  );
+  const japanese = createMultibyteEncoder("shift_jis")("注文番号 4711、東京都千代田区\n".repeat(40_000)).subarray(0, 1 << 20);
+  engine.load(japanese);
+  const shiftJis = new TextDecoder("shift_jis");
+  rows.push(
+    await compared(
+      {
+        name: "Shift_JIS, 1 MB",
+        peer: "TextDecoder",
+        aim: "3 ms",
+        most: 3,
+        // A table of one sign serves as well as the charset's: the same pages are read and written.
+        machine: engine.compile(
+          "(() => { const tables = new Uint8Array(36630).fill(0x4e), state = new Uint8Array(16); return () => native.decodeMultibyte(native.bytes(0), 4, tables, state, 0, -1); })()",
+        ),
+        node: () => shiftJis.decode(japanese),
       },
       count,
     ),

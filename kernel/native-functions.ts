@@ -31,6 +31,7 @@ export const nativeFunctions = [
   "csvText",
   "unlikeRows",
   "xmlText",
+  "decodeMultibyte",
 ] as const;
 
 export type NativeName = (typeof nativeFunctions)[number];

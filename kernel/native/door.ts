@@ -13,7 +13,7 @@ import {
   partAddress,
 } from "./functions";
 import { js_aes, js_curve, js_edwards, js_modularPower, js_repeatHmac, js_rsaPrivate } from "./crypto";
-import { js_clone, js_csv, js_csvText, js_decodeBytes, js_unlikeRows, js_xml, js_xmlText } from "./formats";
+import { js_clone, js_csv, js_csvText, js_decodeBytes, js_decodeMultibyte, js_unlikeRows, js_xml, js_xmlText } from "./formats";
 import { js_deflate, js_inflate } from "./packing";
 import { rememberPrototypes } from "./json-write";
 import { notePlace, notePlaceNow, rememberError } from "./place";
@@ -95,6 +95,7 @@ function functionIndex(index: i32): u32 {
     case 28: { const f = js_csvText; return f.index; }
     case 29: { const f = js_unlikeRows; return f.index; }
     case 30: { const f = js_xmlText; return f.index; }
+    case 31: { const f = js_decodeMultibyte; return f.index; }
     default: return 0;
   }
 }

@@ -4,6 +4,7 @@ import { beginCsv, parseCsv } from "./csv";
 import { csvText, unlikeRows } from "./csv-write";
 import { Context, exceptionValue, JS_FreeCString, JS_NewStringLen, JS_NewStringUTF16, JS_ThrowTypeError, JS_ToCStringLen2, js_free, js_malloc, JSValue, tagOf, tagRope, tagString } from "./engine";
 import { argument, bytesOf, integer, noBytes } from "./functions";
+import { decodeMultibyte, stateBytes, tableBytes } from "./multibyte";
 import { scratch } from "./state";
 import { asciiRun, decode, malformedAt, throwMalformed } from "./text";
 import { parseXml } from "./xml";
@@ -112,6 +113,27 @@ export function js_decodeBytes(context: Context, self: JSValue, count: i32, valu
     store<u16>(units + (i << 1), byte < 0x80 ? <u16>byte : load<u16>(high + ((byte - 0x80) << 1)));
   }
   const value = JS_NewStringUTF16(context, units, length);
+  js_free(context, units);
+  return value;
+}
+
+/** Throws TypeError for a charset that is not there, and for tables or a state that are too short for it. */
+export function js_decodeMultibyte(context: Context, self: JSValue, count: i32, values: usize): JSValue {
+  const charset = <u32>integer(argument(values, count, 1));
+  const state = bytesOf(context, argument(values, count, 3));
+  if (state === noBytes) return exceptionValue;
+  const isRoomy = load<u32>(scratch()) >= stateBytes;
+  const table = bytesOf(context, argument(values, count, 2));
+  if (table === noBytes) return exceptionValue;
+  if (!isRoomy || tableBytes(charset) === 0 || load<u32>(scratch()) < tableBytes(charset)) return JS_ThrowTypeError(context, noText, 0);
+  const at = bytesOf(context, argument(values, count, 0));
+  if (at === noBytes) return exceptionValue;
+  const length = load<u32>(scratch());
+  const units = js_malloc(context, (<usize>length << 1) + 2); // never nothing, which is no allocation
+  if (units === 0) return exceptionValue;
+  const options = <u32>integer(argument(values, count, 4));
+  const written = decodeMultibyte(charset, at, length, units, <u32>integer(argument(values, count, 5)), table, state, options);
+  const value = JS_NewStringUTF16(context, units, written);
   js_free(context, units);
   return value;
 }

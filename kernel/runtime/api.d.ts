@@ -22,7 +22,7 @@ interface Content {
   readonly bytes: Uint8Array;
   /**
    * By the byte order mark, which is dropped, else the charset of the content type: UTF-8 (when it names none), UTF-16 or windows-1252,
-   * and with `import "mayfly/charsets"` any of one byte a character. Malformed bytes are an error that names the first.
+   * with `import "mayfly/charsets"` any of one byte a character, and with "mayfly/charsets/japanese", "korean", "simplified-chinese" or "traditional-chinese" theirs. Malformed bytes are an error that names the first.
    */
   text(options?: TextOptions): string;
   json<T = unknown>(): T;

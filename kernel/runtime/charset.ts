@@ -1,4 +1,4 @@
-/** Charsets: UTF-8, UTF-16 and windows-1252, which the web also calls latin1 and ASCII; others of one byte a character are linked (web/charsets.ts). */
+/** Charsets: UTF-8, UTF-16 and windows-1252, which the web also calls latin1 and ASCII; others are linked (web/charsets.ts, web/multibyte/). */
 import { table } from "./table.ts";
 import { native } from "./machine.ts";
 
@@ -30,13 +30,43 @@ export function addCharset(name: Encoding, all: string, high: string): void {
   highs[name] = high;
 }
 
+/** Malformed bytes in the charset: an error that names the first, unless they are replaced with U+FFFD. */
+export type Malformed = "refuse" | "replace";
+
+export interface DecoderOptions {
+  readonly malformed: Malformed;
+  /** More bytes follow, so that what begins a character at the end waits for them. */
+  readonly isCut?: boolean;
+  /** About how many UTF-16 units are wanted. Default: all. */
+  readonly most?: number;
+}
+/** Reads one text in a charset of several bytes a character, whole or in pieces. */
+export interface Decoder {
+  /** The text of the next bytes. Throws TypeError `malformed NAME at byte N`. */
+  decode(bytes: Uint8Array, options: DecoderOptions): string;
+  /** How many of these bytes it read. The others must be given once more, before the next. */
+  readonly read: number;
+}
+const decoders: Record<string, () => Decoder> = table({});
+
+/** Adds an encoding of several bytes a character. */
+export function addDecoder(name: Encoding, all: string, make: () => Decoder): void {
+  addLabels(name, all);
+  decoders[name] = make;
+}
+
+/** A new decoder; undefined for UTF-8, UTF-16 and encodings of one byte a character. */
+export function decoderOf(encoding: Encoding): Decoder | undefined {
+  return decoders[encoding]?.();
+}
+
 export function encodingOf(label: string): Encoding | undefined {
   return labels[label.replace(/^[\t\n\f\r ]+|[\t\n\f\r ]+$/g, "").toLowerCase()];
 }
 
 /** Advice for a charset that is not known. */
 export const knownCharsets =
-  'use utf-8, utf-16le, utf-16be or windows-1252 (latin1), or add `import "mayfly/charsets";` to the flow for the other charsets of one byte a character';
+  'use utf-8, utf-16le, utf-16be or windows-1252 (latin1), or add `import "mayfly/charsets";` to the flow for the other charsets of one byte a character, or "mayfly/charsets/japanese" (/korean, /simplified-chinese, /traditional-chinese) for theirs';
 
 // Where latin1 has control characters windows-1252 has others.
 highs["windows-1252"] =
@@ -82,9 +112,6 @@ export function decodeUtf16(bytes: Uint8Array, bigEndian: boolean, fatal: boolea
   return text.replace(/\p{Surrogate}/gu, "\ufffd");
 }
 
-/** Malformed bytes in the charset: an error that names the first, unless they are replaced with U+FFFD. */
-export type Malformed = "refuse" | "replace";
-
 /** The encoding that a byte order mark names (Encoding Standard, BOM sniff). */
 export function markedEncoding(bytes: Uint8Array): Encoding | undefined {
   const [first, second] = bytes;
@@ -110,6 +137,8 @@ export function wideText(bytes: Uint8Array, bigEndian: boolean, malformed: Malfo
 export function decodeText(bytes: Uint8Array, charset: string, malformed: Malformed = "refuse"): string | undefined {
   const encoding = markedEncoding(bytes) ?? encodingOf(charset);
   if (encoding === undefined) return undefined;
+  const decoder = decoderOf(encoding);
+  if (decoder !== undefined) return decoder.decode(bytes, { malformed });
   const single = decodeSingle(bytes, encoding);
   const unknown = malformed === "refuse" ? (single?.indexOf("\ufffd") ?? -1) : -1;
   if (unknown >= 0) throw new TypeError(`malformed ${encoding} at byte ${unknown}`);

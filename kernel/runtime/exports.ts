@@ -6,7 +6,9 @@ import { abandonCall, Answer, call, lastCall } from "./calls.ts";
 import { bodyValue, onBlob, onBody, onForm, readBlob, readForm } from "./bodies.ts";
 import {
   addCharset,
+  addDecoder,
   decodeSingle,
+  decoderOf,
   decodeText,
   decodeUtf16,
   encodingOf,
@@ -61,7 +63,9 @@ export const kernel = {
   decodeText,
   decodeUtf16,
   decodeSingle,
+  decoderOf,
   addCharset,
+  addDecoder,
   encodingOf,
   knownCharsets,
   markedEncoding,

@@ -74,7 +74,7 @@ interface TextDecoder {
 }
 declare var TextDecoder: {
   readonly prototype: TextDecoder;
-  /** Knows utf-8, utf-16le, utf-16be, windows-1252 (latin1), and the charsets of one byte a character that the flow names. */
+  /** Knows utf-8, utf-16le, utf-16be, windows-1252 (latin1), and the other charsets of the Encoding Standard that the flow names. */
   new (label?: string, options?: { readonly fatal?: boolean; readonly ignoreBOM?: boolean }): TextDecoder;
 };
 

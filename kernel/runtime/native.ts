@@ -74,6 +74,11 @@ export interface Native {
   /** Text of bytes in a charset of one byte a character; `high` are the 128 characters of the bytes from 0x80 on. */
   decodeBytes(bytes: Uint8Array, high: string): string;
   /**
+   * Text of bytes in the charset of several bytes a character with this number; `most`: about how many units of it, -1 for all. `tables` and
+   * `state` have the layout of kernel/native/multibyte.ts; the options are 1, to stop at the first malformed byte, and 2, if bytes follow.
+   */
+  decodeMultibyte(bytes: Uint8Array, charset: number, tables: Uint8Array, state: Uint8Array, options: number, most: number): string;
+  /**
    * Goes on to inflate or deflate `input`, which is the same in every call; `work` keeps where it is (kernel/native/inflate.ts, deflate.ts have its
    * layout), zeroes at first. Gives the bytes of output in it, which the next call overwrites; inflate -1 for input that ends early, -2 for damage.
    */

@@ -27,6 +27,7 @@ const inPlace: ReadonlyMap<string, readonly number[]> = new Map([
   ["inflate", [0]],
   ["deflate", [0]],
   ["repeatHmac", [2, 3]],
+  ["decodeMultibyte", [3]],
 ]);
 const frameHeader = 8;
 const recordHeader = 4;

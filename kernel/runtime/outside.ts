@@ -3,7 +3,7 @@
  * can be imported for its types. Nothing here runs a flow: `mayfly run` and `mayfly test` do, in a machine.
  */
 import { createHash, createHmac, randomFillSync, timingSafeEqual as equalInNode } from "node:crypto";
-import { addCharset, decodeText, encodingOf } from "./charset.ts";
+import { addCharset, addDecoder, decodeText, encodingOf } from "./charset.ts";
 import * as csvFormat from "./formats/csv-format.ts";
 import * as xmlFormat from "./formats/xml-format.ts";
 import { csv, xml } from "./formats.ts";
@@ -14,8 +14,8 @@ import type { Native } from "./native.ts";
 import { nativeInNode } from "./node-natives.ts";
 import { linkZone, zone } from "./zone.ts";
 import { eachSingleByte } from "./web/charset-tables.ts";
-
-eachSingleByte(addCharset);
+import { addMultibyte } from "./web/multibyte/decoder.ts";
+import { japaneseTables, koreanTables, simplifiedChineseTables, traditionalChineseTables } from "./web/multibyte/tables.ts";
 
 function notInNode(): never {
   throw new Error("this part of mayfly works only inside a machine: use `mayfly run` or `mayfly test`");
@@ -56,10 +56,16 @@ const native: Native = {
   mentionsCharset: notInNode,
   xml: (input, options, arrays) => nativeInNode("xml", input, options, arrays),
   decodeBytes: (bytes, high) => nativeInNode("decodeBytes", bytes, high) as string,
+  decodeMultibyte: (...values) => nativeInNode("decodeMultibyte", ...values) as string,
   csv: (text, delimiter, options, most, names) => nativeInNode("csv", text, delimiter, options, most, names) as unknown[],
 };
 
 setNative(native);
+eachSingleByte(addCharset);
+addMultibyte(addDecoder, () => native, "simplified-chinese", simplifiedChineseTables);
+addMultibyte(addDecoder, () => native, "traditional-chinese", traditionalChineseTables);
+addMultibyte(addDecoder, () => native, "japanese", japaneseTables);
+addMultibyte(addDecoder, () => native, "korean", koreanTables);
 const utf8 = { encode: native.encodeUtf8, decode: (bytes: Uint8Array): string => native.decodeUtf8(bytes, false) };
 const xmlMachine: xmlFormat.XmlMachine = { native, decodeText, encodingOf, utf8 };
 xml.link({

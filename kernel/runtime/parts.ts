@@ -6,6 +6,7 @@
 import { tabled } from "./intl/locale-tables.ts";
 import { table } from "./table.ts";
 import { singleBytes } from "./web/charset-tables.ts";
+import { multibyteCharsets, type MultibytePart } from "./web/multibyte/charsets.ts";
 
 interface PartRule {
   /** The part's module, from this folder. */
@@ -45,14 +46,26 @@ const streamMention =
 const charsetLabels = singleBytes
   .flatMap(([name, labels]) => [name, ...labels.split(" ")])
   .filter((label) => /^[a-z].{2,}/.test(label) && /[\d-]/.test(label));
-const charsetMention = new RegExp(`(["'\`])(?:${charsetLabels.map((label) => label.replace(/[.+]/g, "\\$&")).join("|")})\\1`, "i");
+function labelMention(labels: readonly string[]): RegExp {
+  return new RegExp(`(["'\`])(?:${labels.map((label) => label.replace(/[.+]/g, "\\$&")).join("|")})\\1`, "i");
+}
+/** The charsets of several bytes a character of a part, but by no label that is the name of a language. */
+function multibyteMention(part: MultibytePart): RegExp {
+  const labels = multibyteCharsets[part].flatMap(({ name, labels }) => [name, ...labels.split(" ")]);
+  return labelMention(labels.filter((label) => !["", "chinese", "korean"].includes(label)));
+}
+
+const multibyteParts = Object.keys(multibyteCharsets) as MultibytePart[];
 
 const subtle = /\b(?:subtle|CryptoKey)\b/;
 
 /** In the order in which they are linked. */
 const rules: Readonly<Record<string, PartRule>> = table({
   console: { module: "web/console.ts", mention: /\bconsole\b/, needs: [] },
-  charsets: { module: "web/charsets.ts", mention: charsetMention, needs: [] },
+  charsets: { module: "web/charsets.ts", mention: labelMention(charsetLabels), needs: [] },
+  ...Object.fromEntries(
+    multibyteParts.map((part) => [`charsets/${part}`, { module: `web/multibyte/${part}.ts`, mention: multibyteMention(part), needs: [] }]),
+  ),
   encoding: { module: "web/encoding.ts", mention: /\bText(?:En|De)coder\b/, needs: [] },
   events: { module: "web/events.ts", mention: /\b(?:Event|CustomEvent|EventTarget|AbortController|AbortSignal|signal)\b/, needs: [] },
   url: { module: "web/url.ts", mention: /\bURL(?:SearchParams)?\b/, needs: [] },

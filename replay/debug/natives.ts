@@ -142,6 +142,7 @@ export class Door {
       JSON.stringify(nativeInNode("xml", ArrayBuffer.isView(input) ? own(input) : String(input), ...how)),
     csv: (...values: unknown[]): string => JSON.stringify(machines("csv")(...values)),
     decodeBytes: machines("decodeBytes"),
+    decodeMultibyte: machines("decodeMultibyte"),
     aes: machines("aes"),
     repeatHmac: machines("repeatHmac"),
     modularPower: machines("modularPower"),

@@ -16,6 +16,8 @@ export function charsetOf(message: ReadMessage, piece: Uint8Array, otherwise = "
   const charset = namedCharset(message) ?? otherwise;
   const encoding = kernel.markedEncoding(piece) ?? kernel.encodingOf(charset);
   if (encoding === undefined) throw new Error(`the charset ${charset} is not supported: ${kernel.knownCharsets}`);
+  // A place in it says nothing of the set that was chosen before.
+  if (encoding === "iso-2022-jp") throw new Error("a body in iso-2022-jp can be read as a whole only, by msg.text() or text.parse");
   return encoding;
 }
 

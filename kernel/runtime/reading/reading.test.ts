@@ -3,6 +3,7 @@ import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { createMultibyteEncoder } from "@exodus/bytes/multi-byte.js";
 import fc from "fast-check";
 import type { CsvParseOptions, XmlParseOptions } from "../api.d.ts";
 import { decodeText } from "../charset.ts";
@@ -156,6 +157,24 @@ test("lines are those between line feeds, in every cut and charset", async () =>
   );
 });
 
+const multibytes = ["gb18030", "euc-jp", "shift_jis", "euc-kr", "big5"] as const;
+
+test("lines in charsets of several bytes a character, in every cut; one that keeps a state is read as a whole only", async () => {
+  const text = fc.array(fc.constantFrom("a", "\\", "一", "東", "\n", "\r\n", " "), { maxLength: 20 }).map((units) => units.join(""));
+  await fc.assert(
+    fc.asyncProperty(text, cuts, fc.constantFrom(...multibytes), async (given, lengths, charset) => {
+      const lines = given.split(/\r?\n/);
+      if (lines.at(-1) === "") lines.pop();
+      const body = createMultibyteEncoder(charset)(given);
+      deepEqual((await read(body, lengths, { kind: "lines", contentType: `text/plain; charset=${charset}` })).items, lines);
+    }),
+    { numRuns: 300 },
+  );
+  await rejects(read(utf8("a"), [1], { kind: "lines", contentType: "text/plain; charset=iso-2022-jp" }), /as a whole only/);
+  const broken = Uint8Array.of(0x61, 10, 0x93, 0x8c, 10, 0x93, 0xff, 10);
+  await rejects(read(broken, [3], { kind: "lines", contentType: "text/plain; charset=shift_jis" }), /malformed shift_jis at byte 5/);
+});
+
 /** Every element of that name that is in no other of that name, as the whole document's value has it. */
 function elementsIn(value: unknown, name: string, options: XmlParseOptions): unknown[] {
   if (typeof value !== "object" || value === null) return [];
@@ -232,8 +251,10 @@ test("a batch begins where the one before has ended, whatever the charset and th
     [`<?xml version="1.0"?>\n<x><y>${orders}</y></x>`, { kind: "elements", name: "Order", options: { removePrefixes: true } }],
   ];
   for (const [text, reading] of cases)
-    for (const charset of ["utf-8", "utf-16le"] as const) {
-      const body = charset === "utf-8" ? utf8(text) : Buffer.from(text, "utf16le");
+    for (const charset of ["utf-8", "utf-16le", "gb18030", "euc-jp"] as const) {
+      const kept = charset === "utf-8" || charset === "utf-16le" ? text : text.replace("\ufeff", "").replaceAll(/é|€/g, "東\\");
+      const body =
+        charset === "utf-8" ? utf8(kept) : charset === "utf-16le" ? Buffer.from(kept, "utf16le") : createMultibyteEncoder(charset)(kept);
       const typed = { ...reading, contentType: `text/plain; charset=${charset}` };
       const { items: all } = await read(body, [64], typed);
       await fc.assert(

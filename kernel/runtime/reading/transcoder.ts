@@ -1,5 +1,5 @@
 /** Bytes that come in pieces, as text or as UTF-8. A character that is cut at the end of a piece waits for the next. */
-import type { Encoding, Malformed } from "../charset.ts";
+import type { Decoder, Encoding, Malformed } from "../charset.ts";
 import { kernel } from "../link.ts";
 
 const nothing = new Uint8Array(0);
@@ -30,17 +30,27 @@ function cutUtf16(bytes: Uint8Array, bigEndian: boolean): number {
   return odd + (last !== undefined && last >= 0xd8 && last <= 0xdb ? 2 : 0);
 }
 
+/** A piece in a charset of several bytes a character, and how many UTF-16 units its text has. */
+interface Piece {
+  readonly bytes: Uint8Array;
+  readonly units: number;
+}
+
 export class Transcoder {
   readonly encoding: Encoding;
   private readonly malformed: Malformed;
   private held: Uint8Array = nothing;
   /** Place of the next piece's first byte in the body. */
   private offset: number;
+  private readonly decoder: Decoder | undefined;
+  /** With a decoder: the last pieces, as many as `bytesOf` may be asked for. */
+  private pieces: Piece[] = [];
 
   constructor(encoding: Encoding, malformed: Malformed, offset: number) {
     this.encoding = encoding;
     this.malformed = malformed;
     this.offset = offset;
+    this.decoder = kernel.decoderOf(encoding);
   }
 
   /** Bytes that wait for the next piece. */
@@ -48,21 +58,36 @@ export class Transcoder {
     return this.held.length;
   }
 
-  /** Bytes that a text took in the body. */
+  /** Bytes that the end of the text so far took in the body. Ends that were asked for before were not shorter, but for what came behind. */
   bytesOf(text: string): number {
+    if (this.decoder !== undefined) return this.bytesOfEnd(text.length);
     if (this.encoding === "utf-8") return kernel.utf8.encode(text).length;
     return this.isWide ? 2 * text.length : text.length;
   }
 
+  private bytesOfEnd(wanted: number): number {
+    let units = this.pieces.reduce((sum, piece) => sum + piece.units, 0);
+    while (this.pieces.length > 0 && units > wanted) {
+      const first = this.pieces.shift()!;
+      units -= first.units;
+      if (units >= wanted) continue;
+      const decoder = kernel.decoderOf(this.encoding)!;
+      const skipped = decoder.decode(first.bytes, { malformed: "replace", most: units + first.units - wanted }).length;
+      this.pieces.unshift({ bytes: first.bytes.subarray(decoder.read), units: first.units - skipped });
+      break;
+    }
+    return this.pieces.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  }
+
   /** The next text. Throws TypeError for malformed bytes, with the place of the first. */
   text(piece: Uint8Array, isLast: boolean): string {
-    return this.decode(this.whole(piece, isLast));
+    return this.decode(this.whole(piece, isLast), isLast);
   }
 
   /** The same as UTF-8. */
   utf8(piece: Uint8Array, isLast: boolean): Uint8Array {
     const whole = this.whole(piece, isLast);
-    const text = this.decode(whole);
+    const text = this.decode(whole, isLast);
     return this.encoding === "utf-8" && this.malformed === "refuse" ? whole : kernel.utf8.encode(text);
   }
 
@@ -70,7 +95,7 @@ export class Transcoder {
   private whole(piece: Uint8Array, isLast: boolean): Uint8Array {
     const bytes = joined(this.held, piece);
     this.offset += piece.length;
-    const cut = isLast ? 0 : this.cut(bytes);
+    const cut = isLast || this.decoder !== undefined ? 0 : this.cut(bytes);
     this.held = cut === 0 ? nothing : bytes.slice(bytes.length - cut);
     return cut === 0 ? bytes : bytes.subarray(0, bytes.length - cut);
   }
@@ -92,9 +117,17 @@ export class Transcoder {
     return this.isWide ? cutUtf16(bytes, this.encoding === "utf-16be") : 0;
   }
 
-  private decode(bytes: Uint8Array): string {
+  private multibyte(bytes: Uint8Array, decoder: Decoder, isLast: boolean): string {
+    const text = decoder.decode(bytes, { malformed: this.malformed, isCut: !isLast });
+    this.held = bytes.slice(decoder.read);
+    this.pieces.push({ bytes: bytes.slice(0, decoder.read), units: text.length });
+    return text;
+  }
+
+  private decode(bytes: Uint8Array, isLast: boolean): string {
     const start = this.offset - this.held.length - bytes.length;
     try {
+      if (this.decoder !== undefined) return this.multibyte(bytes, this.decoder, isLast);
       if (this.encoding === "utf-8") return kernel.native.decodeUtf8(bytes, this.malformed === "refuse");
       return this.isWide ? kernel.wideText(bytes, this.encoding === "utf-16be", this.malformed) : this.single(bytes);
     } catch (error) {

@@ -145,6 +145,13 @@ class Door {
         return left.length === right.length && timingSafeEqual(left, right) ? vm.true : vm.false;
       },
       decodeBytes: (value, high) => vm.newString(nativeInNode("decodeBytes", bytes(value), high!.toString()) as string),
+      decodeMultibyte: (value, charset, tables, state, options, most) => {
+        const kept = bytes(state);
+        const numbers = [options!.toNumber(), most!.toNumber()];
+        const text = nativeInNode("decodeMultibyte", bytes(value), charset!.toNumber(), bytes(tables), kept, ...numbers) as string;
+        vm.callFunction(fill, vm.undefined, state!, vm.newUint8Array(kept));
+        return vm.newString(text);
+      },
       csv: (text, ...values) =>
         vm.hostToHandle(nativeInNode("csv", text!.isString ? text!.toString() : bytes(text), ...values.map((value) => vm.dump(value)))),
       xml: (input, options, arrays) =>

@@ -1,9 +1,9 @@
 /** The part `encoding`: TextEncoder and TextDecoder (Encoding Standard) for the charsets of charset.ts. */
-import type { Bytes, Encoding } from "../charset.ts";
+import type { Bytes, Decoder, Encoding } from "../charset.ts";
 import { kernel } from "../link.ts";
 import { expose } from "./interface.ts";
 
-const { native, encodingOf, decodeUtf16, decodeSingle, knownCharsets, viewBytes } = kernel;
+const { native, encodingOf, decodeUtf16, decodeSingle, decoderOf, knownCharsets, viewBytes } = kernel;
 
 /** How many bytes at the end of `bytes` begin a UTF-8 sequence that is not complete but may become so. */
 function openUtf8(bytes: Uint8Array): number {
@@ -44,6 +44,8 @@ export class TextDecoder {
   readonly ignoreBOM: boolean;
   #open: Uint8Array = nothing;
   #started = false;
+  /** Of several bytes a character. */
+  #decoder: Decoder | undefined;
 
   constructor(label = "utf-8", options?: { readonly fatal?: boolean; readonly ignoreBOM?: boolean }) {
     const encoding = encodingOf(String(label));
@@ -57,6 +59,8 @@ export class TextDecoder {
     let bytes = input === undefined ? nothing : viewBytes(input);
     if (this.#open.length > 0) bytes = joined(this.#open, bytes);
     this.#open = nothing;
+    this.#decoder ??= decoderOf(this.encoding);
+    if (this.#decoder !== undefined) return this.#multibyte(bytes, this.#decoder, options?.stream === true);
     let dangling = false;
     if (this.encoding.startsWith("utf-")) {
       const open = this.encoding === "utf-8" ? openUtf8(bytes) : openUtf16(bytes, this.encoding === "utf-16be");
@@ -73,6 +77,14 @@ export class TextDecoder {
     } finally {
       this.#started = options?.stream === true && (this.#started || bytes.length > 0);
     }
+  }
+
+  #multibyte(bytes: Uint8Array, decoder: Decoder, isCut: boolean): string {
+    // Every text has a decoder of its own: the sets of ISO-2022-JP end with it.
+    this.#decoder = undefined;
+    const text = decoder.decode(bytes, { malformed: this.fatal ? "refuse" : "replace", isCut });
+    if (isCut) [this.#decoder, this.#open] = [decoder, bytes.slice(decoder.read)];
+    return text;
   }
 
   #text(bytes: Uint8Array, dangling: boolean): string {

@@ -1,9 +1,21 @@
 /** The readers of bodies in Node, over the machine's natives: a body goes in as pieces of any lengths, its items come out. */
-import { decodeUtf16, decodeSingle, encodingOf, knownCharsets, markedEncoding, wideText, withoutMark } from "../../charset.ts";
+import {
+  addDecoder,
+  decoderOf,
+  decodeUtf16,
+  decodeSingle,
+  encodingOf,
+  knownCharsets,
+  markedEncoding,
+  wideText,
+  withoutMark,
+} from "../../charset.ts";
 import { FlowError } from "../../errors.ts";
 import { setNative } from "../../machine.ts";
 import type { Native } from "../../native.ts";
 import { nativeInNode } from "../../node-natives.ts";
+import { addMultibyte } from "../../web/multibyte/decoder.ts";
+import { japaneseTables, koreanTables, simplifiedChineseTables, traditionalChineseTables } from "../../web/multibyte/tables.ts";
 import type { Position, ReaderTerms } from "../reading.ts";
 
 const encoder = new TextEncoder();
@@ -11,6 +23,7 @@ const encoder = new TextEncoder();
 const native = {
   decodeUtf8: (bytes: Uint8Array, fatal: boolean) => nativeInNode("decodeUtf8", bytes, fatal) as string,
   decodeBytes: (bytes: Uint8Array, high: string) => nativeInNode("decodeBytes", bytes, high) as string,
+  decodeMultibyte: (...values: unknown[]) => nativeInNode("decodeMultibyte", ...values) as string,
   encodeUtf8: (text: string) => encoder.encode(text),
   csv: (input: string | Uint8Array, ...values: unknown[]) => nativeInNode("csv", input, ...values) as unknown[],
   xml: (input: string | Uint8Array, ...values: unknown[]) => nativeInNode("xml", input, ...values),
@@ -27,6 +40,7 @@ export const kernelInNode = {
   markedEncoding,
   decodeUtf16,
   decodeSingle,
+  decoderOf,
   wideText,
   withoutMark,
   decodeText: () => undefined,
@@ -37,6 +51,10 @@ export const kernelInNode = {
 };
 
 setNative(native);
+addMultibyte(addDecoder, () => native, "simplified-chinese", simplifiedChineseTables);
+addMultibyte(addDecoder, () => native, "traditional-chinese", traditionalChineseTables);
+addMultibyte(addDecoder, () => native, "japanese", japaneseTables);
+addMultibyte(addDecoder, () => native, "korean", koreanTables);
 (globalThis as unknown as Record<symbol, unknown>)[Symbol.for("mayfly.kernel")] = kernelInNode;
 const [{ openPart }] = await Promise.all([import("../reading.ts"), import("../rows.ts"), import("../lines.ts"), import("../elements.ts")]);
 

@@ -1,0 +1,12 @@
+/** The part `charsets/simplified-chinese`. */
+import { kernel } from "../../link.ts";
+import { addMultibyte } from "./decoder.ts";
+import { simplifiedChineseTables } from "./tables.ts";
+
+const tables = simplifiedChineseTables();
+addMultibyte(
+  kernel.addDecoder,
+  () => kernel.native,
+  "simplified-chinese",
+  () => tables,
+);

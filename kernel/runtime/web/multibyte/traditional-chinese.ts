@@ -1,0 +1,12 @@
+/** The part `charsets/traditional-chinese`. */
+import { kernel } from "../../link.ts";
+import { addMultibyte } from "./decoder.ts";
+import { traditionalChineseTables } from "./tables.ts";
+
+const tables = traditionalChineseTables();
+addMultibyte(
+  kernel.addDecoder,
+  () => kernel.native,
+  "traditional-chinese",
+  () => tables,
+);
