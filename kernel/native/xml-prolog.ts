@@ -1,11 +1,12 @@
 /** Parts of an XML document beside its elements: the declaration, a document type, comments, instructions (XML 1.0, §2.5 to §2.8). */
 import {
-  commentOpen, declarationMisplaced, declarationOpen, declarationSpace, doctype, doctypeName, doctypeOpen, encodingValue, hyphensInComment,
-  instructionName, instructionOpen, instructionSpace, publicIdCharacter, publicIdMissing, quoteMissing, standaloneValue, subsetOpen, systemIdMissing,
+  commentOpen, declarationMisplaced, declarationOpen, declarationSpace, doctype, doctypeName, doctypeOpen, encodingValue, entityDeclared, hyphensInComment,
+  instructionName, instructionOpen, instructionSpace, publicIdCharacter, publicIdMissing, quoteMissing, standaloneValue, subsetMarkup, subsetOpen, systemIdMissing,
   versionMissing, versionValue,
 } from "../runtime/formats/xml-faults";
+import { ignoreDoctype } from "../runtime/formats/xml-options";
 import { allowedUntil, findBad, findSequence, isNameAt, isSpace, nameEnd, skipSpace } from "./xml-scan";
-import { atEnd, fault, get, later, set } from "./xml-state";
+import { atEnd, atOptions, fault, get, later } from "./xml-state";
 
 /** The literal read last: where it begins, and how long it is. */
 // @ts-ignore: decorator
@@ -193,7 +194,38 @@ function subsetEnd(at: usize): usize {
   return 0;
 }
 
-/** Skips an optional document type declaration (production 28), and notes the fault that it is refused. Returns the place behind it; after another fault, 0. */
+/** Skips a markup declaration of the subset but for its beginning: quoted texts and all up to its `>`. Returns the place behind it; after a fault, 0. */
+function readMarkup(at: usize): usize {
+  const start = at;
+  for (const end: usize = get(atEnd); at < end; at++) {
+    const byte = <u32>load<u8>(at);
+    if (byte === 0x3e) return at + 1;
+    if (byte === 0x3c) break;
+    if (byte !== 0x22 && byte !== 0x27) continue;
+    const behind = readLiteral(at);
+    if (behind === 0) return 0;
+    at = behind - 1;
+  }
+  return fault(subsetMarkup, start);
+}
+
+/** The internal subset, from behind its `[` on, whose declarations are not applied (production 28b). Returns the place of its `]`; after a fault, 0. */
+function readSubset(at: usize): usize {
+  while (true) {
+    at = readMisc(at);
+    if (at === 0 || load<u8>(at) === 0x5d) return at;
+    if (at >= <usize>get(atEnd)) return fault(subsetOpen, at);
+    if (load<u8>(at) === 0x25 || (load<u64>(at) === 0x595449544e45213c)) return fault(entityDeclared, at); // "%", "<!ENTITY"
+    if (load<u16>(at) !== 0x213c) return fault(subsetMarkup, at);
+    at = readMarkup(at + 2);
+    if (at === 0) return 0;
+  }
+}
+
+/**
+ * Skips an optional document type declaration (production 28). Unless it may be ignored, the fault is noted that it is refused. Returns the
+ * place behind it; after another fault, 0.
+ */
 export function readDoctype(at: usize): usize {
   if (load<u64>(at) !== 0x505954434f44213c || load<u8>(at, 8) !== 0x45) return at; // "<!DOCTYPE"
   const start = at;
@@ -203,7 +235,13 @@ export function readDoctype(at: usize): usize {
   at = skipSpace(end);
   if (at > end) at = readIds(at);
   if (at === 0) return 0;
-  if (load<u8>(at) === 0x5b) {
+  const isIgnored = (get(atOptions) & ignoreDoctype) !== 0;
+  if (load<u8>(at) === 0x5b && isIgnored) {
+    at = readSubset(at + 1);
+    if (at === 0) return 0;
+    if (allowedUntil(at) === 0) return 0;
+    at = skipSpace(at + 1);
+  } else if (load<u8>(at) === 0x5b) {
     const closing = subsetEnd(at + 1);
     if (closing !== 0) at = closing;
     else if (load<u8>(++at) !== 0x5d) return fault(subsetOpen, at);
@@ -211,6 +249,6 @@ export function readDoctype(at: usize): usize {
     findBad(at); // characters of the subset do not matter
   }
   if (load<u8>(at) !== 0x3e) return fault(doctypeOpen, at);
-  later(doctype, start, start, 0, start, 0);
+  if (!isIgnored) later(doctype, start, start, 0, start, 0);
   return at + 1;
 }

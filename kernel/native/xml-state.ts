@@ -34,6 +34,10 @@ export const names: usize = 108;
 /** Buckets of the names: their address, and their number less one. */
 export const atBuckets: usize = 120;
 export const atMask: usize = 124;
+/** Of elements in order: atoms of "#name" and "#children", and the name of instructions. */
+export const atNameAtom: usize = 128;
+export const atChildrenAtom: usize = 132;
+export const atInstruction: usize = 136;
 
 // @ts-ignore: decorator
 @inline

@@ -23,12 +23,12 @@ import { isSpace } from "./xml-scan";
 import { addressIn, append, atOptions, atTextAtom, frames, get, lengthOf, names, pairs, setLength, takeValue } from "./xml-state";
 
 export const pairBytes: u32 = 32;
-const pairName: usize = 8;
+export const pairName: usize = 8;
 const pairNext: usize = 12;
 const pairLast: usize = 16;
-const pairCount: usize = 20;
-const pairOwner: usize = 24;
-const pairFirst: usize = 28;
+export const pairCount: usize = 20;
+export const pairOwner: usize = 24;
+export const pairFirst: usize = 28;
 
 export const frameBytes: u32 = 24;
 export const frameNameLength: usize = 4;

@@ -18,12 +18,13 @@ import {
   attributeTwice, attributeValueMissing, cdataEnd, cdataOpen, contentBehindRoot, depth, endTagMissing, endTagOpen, rootMissing, sameWithoutPrefix,
   spaceValue, startTagOpen,
 } from "../runtime/formats/xml-faults";
-import { removePrefixes } from "../runtime/formats/xml-options";
+import { inOrder, removePrefixes } from "../runtime/formats/xml-options";
 import { beginNames, endNames, intern, internCopy, nameAtom, nameOwner, sameBytes } from "./xml-names";
+import { addInstruction, beginOrder, newOrdered } from "./xml-ordered";
 import { readComment, readDeclaration, readDoctype, readInstruction, readMisc } from "./xml-prolog";
 import { allowedUntil, findBad, findMarkup, findSequence, isNameAt, nameEnd, skipSpace } from "./xml-scan";
 import {
-  addressIn, append, atArrays, atArraysEnd, atEnd, atMask, atOptions, atReturns, atSerial, atText, atTextAtom, fault, faultFound, faultOf,
+  addressIn, append, atArrays, atArraysEnd, atChildrenAtom, atEnd, atInstruction, atNameAtom, atOptions, atReturns, atSerial, atText, atTextAtom, fault, faultFound, faultOf,
   forgetFaults, frames, freeTable, get, isFault, later, lengthOf, makeTable, names, pairs, set, setLength,
 } from "./xml-state";
 import { attributeEnd, moveText, readAttributeValue, readReference, writeReference } from "./xml-text";
@@ -154,10 +155,11 @@ function closeElement(here: Context, from: usize, to: usize): bool {
   const first = load<u32>(frame, framePairs);
   const name = load<u32>(frame, frameName);
   let value: JSValue;
-  if (lengthOf(pairs) === first) value = newText(here, from, to);
+  const isOrdered = (get(atOptions) & inOrder) !== 0;
+  if (lengthOf(pairs) === first && !isOrdered) value = newText(here, from, to);
   else {
     if (to > from && !addText(here, from, to - from)) return false;
-    value = newObject(here, first, name, load<u32>(topFrame(), frameHasChildren) !== 0);
+    value = isOrdered ? newOrdered(here, first, name) : newObject(here, first, name, load<u32>(topFrame(), frameHasChildren) !== 0);
   }
   if (tagOf(value) === tagException) return false;
   setLength(frames, lengthOf(frames) - frameBytes);
@@ -166,8 +168,12 @@ function closeElement(here: Context, from: usize, to: usize): bool {
   return addPair(here, name, value);
 }
 
-/** Makes the document's object, which `document` has then. */
+/** Makes the document's object, which `document` has then: of elements in order, the root itself. */
 function finish(here: Context, name: u32, root: JSValue): bool {
+  if ((get(atOptions) & inOrder) !== 0) {
+    store<u64>(document, root);
+    return true;
+  }
   const whole = JS_NewObject(here);
   if (tagOf(whole) === tagException) {
     JS_FreeValue(here, root);
@@ -204,7 +210,14 @@ function readCdata(at: usize, to: usize): usize {
   return end + 3;
 }
 
-/** Content of the element that is being read, up to behind its end tag or behind the start tag of its next child (§3.1). */
+/** An instruction at `stop` between the children of an element, and the text before it. Returns the place behind it. */
+function keepInstruction(here: Context, from: usize, to: usize, stop: usize): usize {
+  const at = readInstruction(stop);
+  if (at === 0 || (to > from && !addText(here, from, to - from))) return 0;
+  return addInstruction(here, stop, at) ? at : 0;
+}
+
+/** Content of the element that is being read, up to behind its end tag or behind the start tag of its next child (§3.1), or an instruction that is kept. */
 function readContent(here: Context, at: usize): usize {
   const from = at;
   let to = at;
@@ -222,6 +235,7 @@ function readContent(here: Context, at: usize): usize {
       at = readReference(stop);
       if (at !== 0) to = writeReference(to);
     } else if (next === 0x2f) return readEndTag(here, stop, from, to);
+    else if (next === 0x3f && (get(atOptions) & inOrder) !== 0) return keepInstruction(here, from, to, stop);
     else if (next === 0x3f) at = readInstruction(stop);
     else if (load<u32>(stop) === 0x2d2d213c) at = readComment(stop); // "<!--"
     else if (load<u64>(stop) === 0x41544144435b213c && load<u8>(stop, 8) === 0x5b) { // "<![CDATA["
@@ -258,10 +272,11 @@ function faultList(here: Context, words: usize): JSValue {
 }
 
 function begin(here: Context): bool {
-  for (let field: usize = pairs; field <= atMask; field += 4) set(field, 0);
+  for (let field: usize = pairs; field <= atInstruction; field += 4) set(field, 0);
+  const isOrdered = (get(atOptions) & inOrder) !== 0;
   const atom = JS_NewAtomLen(here, textName, 5);
   set(atTextAtom, atom);
-  return atom !== 0 && beginNames(here) && makeTable(here, pairs, 2048) && makeTable(here, frames, frameBytes * 16);
+  return atom !== 0 && beginNames(here) && (!isOrdered || beginOrder(here)) && makeTable(here, pairs, 2048) && makeTable(here, frames, frameBytes * 16);
 }
 
 /**
@@ -295,7 +310,8 @@ export function parseXml(here: Context, from: usize, length: usize, options: u32
   freeTable(here, frames);
   endNames(here);
   freeTable(here, names);
-  if (get(atTextAtom) !== 0) JS_FreeAtom(here, get(atTextAtom));
+  for (let field = atTextAtom; field <= atChildrenAtom; field += field === atTextAtom ? atNameAtom - atTextAtom : 4)
+    if (get(field) !== 0) JS_FreeAtom(here, get(field));
   js_free(here, text);
   const words = faultFound();
   const value = load<u64>(document);

@@ -26,6 +26,7 @@ interface Content {
    */
   text(options?: TextOptions): string;
   json<T = unknown>(): T;
+  xml(options: XmlParseOptions & { readonly order: true }): OrderedElement;
   xml<T = XmlElement>(options?: XmlParseOptions): T;
   csv<T = Record<string, string>>(options?: CsvParseOptions): T[];
   /** A body of `multipart/form-data` or `application/x-www-form-urlencoded`, with its boundary from the content type. */
@@ -385,13 +386,32 @@ export interface XmlElement {
 }
 export type XmlValue = string | XmlElement | (string | XmlElement)[] | undefined;
 
+/** An element with its content in order, as `order: true` gives it; attributes as `@name`. */
+export interface OrderedElement {
+  readonly "#name": string;
+  /** Missing where the element is empty. */
+  readonly "#children"?: readonly OrderedChild[];
+  readonly [attribute: `@${string}`]: string;
+}
+/** A text, an element, or an instruction as `target data`. */
+export type OrderedChild = string | OrderedElement | { readonly "#instruction": string };
+
 export interface XmlParseOptions extends TextOptions {
   /** Names whose elements are always arrays, also when there is one: "Line", or "Invoice.Line" for those under Invoice only. */
   readonly arrays?: readonly string[];
   /** Drop namespace prefixes of elements and attributes. Default false. Two attributes of an element with one name without them are an error. */
   readonly removePrefixes?: boolean;
+  /**
+   * Check namespaces, and give names the prefixes that stand here, whatever the sender's are: `{ cbc: "urn:oasis:…:CommonBasicComponents-2" }`;
+   * "" is for names without a prefix. Declarations are left out; other namespaces keep their prefixes. Not for `msg.elements`.
+   */
+  readonly namespaces?: Readonly<Record<string, string>>;
   /** Keep white space around text. Default false: it is trimmed, and text that is all white space is dropped. Between elements it always is. */
   readonly keepSpace?: boolean;
+  /** Give the root as an OrderedElement: mixed content, and children in their order. Texts are not trimmed; those of layout are dropped. Default false. */
+  readonly order?: boolean;
+  /** "ignore": read over a document type declaration that has no entities. What it declares, such as defaults of attributes, is not applied. Default "refuse". */
+  readonly doctype?: "refuse" | "ignore";
 }
 
 export interface XmlStringifyOptions {
@@ -401,10 +421,31 @@ export interface XmlStringifyOptions {
   readonly declaration?: boolean;
 }
 
-/** Well-formed XML 1.0. A document type declaration is refused, so there are no entities but the five of XML. */
+export interface XmlCanonicalOptions {
+  /** Exclusive XML Canonicalization 1.0: only the namespaces that an element uses. Default false. */
+  readonly exclusive?: boolean;
+  /** With `exclusive`: prefixes that are treated as without it (InclusiveNamespaces PrefixList); "#default" is that without a name. */
+  readonly prefixes?: readonly string[];
+  /** The element within the root whose canonical form is wanted. Default: the root. */
+  readonly element?: OrderedElement;
+  /** Elements that are left out, such as the signature itself. */
+  readonly omit?: readonly OrderedElement[];
+}
+
+/** Well-formed XML 1.0. A document type declaration is refused or read over, so there are no entities but the five of XML. */
 export const xml: {
+  parse(input: string | Uint8Array, options: XmlParseOptions & { readonly order: true }): OrderedElement;
   parse<T = XmlElement>(input: string | Uint8Array, options?: XmlParseOptions): T;
+  /** The document of `{ root: … }` or of an OrderedElement. */
   stringify(value: object, options?: XmlStringifyOptions): string;
+  /**
+   * What a path of XPath 1.0 finds in a value that was parsed: elements as they are there, attributes and texts as texts; a number, a text or a
+   * boolean is the only item. A path begins at the value; at an OrderedElement, inside it. Names are matched with their prefixes.
+   * Throws MF_XML_PATH with the place in the path.
+   */
+  select<T = unknown>(value: unknown, path: string): T[];
+  /** Canonical XML 1.0 of an element read with `{ order: true, keepSpace: true }`, without comments, for signatures. */
+  canonical(root: OrderedElement, options?: XmlCanonicalOptions): string;
 };
 
 export interface CsvParseOptions extends TextOptions {

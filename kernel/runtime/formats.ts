@@ -38,20 +38,21 @@ class LinkedFormat implements Format {
   /** Throws MF_XML_INVALID, MF_CSV_INVALID. */
   parse(input: string | Uint8Array, options?: object): unknown {
     const format = this.format();
-    try {
-      return format.parse(input, options);
-    } catch (error) {
-      throw this.coded(error, "INVALID");
-    }
+    return this.called("INVALID", () => format.parse(input, options));
   }
 
   /** Throws MF_XML_UNSERIALISABLE, MF_CSV_UNSERIALISABLE. */
   stringify(value: unknown, options?: object): string {
     const format = this.format();
+    return this.called("UNSERIALISABLE", () => format.stringify(value, options));
+  }
+
+  /** The result of a call. Its errors get the code MF_XML_… or MF_CSV_… with this ending. */
+  protected called<T>(ending: string, call: () => T): T {
     try {
-      return format.stringify(value, options);
+      return call();
     } catch (error) {
-      throw this.coded(error, "UNSERIALISABLE");
+      throw this.coded(error, ending);
     }
   }
 
@@ -67,5 +68,39 @@ class LinkedFormat implements Format {
   }
 }
 
-export const xml: LinkedFormat = new LinkedFormat("xml");
+type Select = (value: unknown, path: string) => unknown[];
+type Canonical = (element: unknown, options?: object) => string;
+
+class XmlFormat extends LinkedFormat {
+  private selects: Select | undefined;
+  private canonicals: Canonical | undefined;
+
+  constructor() {
+    super("xml");
+  }
+
+  linkSelect(select: Select): void {
+    this.selects = select;
+  }
+
+  linkCanonical(canonical: Canonical): void {
+    this.canonicals = canonical;
+  }
+
+  /** Throws MF_XML_PATH. */
+  select(value: unknown, path: string): unknown[] {
+    const { selects } = this;
+    if (selects === undefined) throw notLinked("xml.select", "xpath");
+    return this.called("PATH", () => selects(value, path));
+  }
+
+  /** Throws MF_XML_UNSERIALISABLE. */
+  canonical(element: unknown, options?: object): string {
+    const { canonicals } = this;
+    if (canonicals === undefined) throw notLinked("xml.canonical", "canonical");
+    return this.called("UNSERIALISABLE", () => canonicals(element, options));
+  }
+}
+
+export const xml: XmlFormat = new XmlFormat();
 export const csv: LinkedFormat = new LinkedFormat("csv");

@@ -6,6 +6,8 @@ import { createHash, createHmac, randomFillSync, timingSafeEqual as equalInNode 
 import { addCharset, addDecoder, decodeText, encodingOf } from "./charset.ts";
 import * as csvFormat from "./formats/csv-format.ts";
 import * as xmlFormat from "./formats/xml-format.ts";
+import { canonical } from "./formats/xml-canonical.ts";
+import { select } from "./formats/xml-select.ts";
 import { csv, xml } from "./formats.ts";
 import { FlowError } from "./errors.ts";
 import { makeZone } from "./intl/wall-time.ts";
@@ -72,6 +74,8 @@ xml.link({
   parse: (input, options) => xmlFormat.parse(input, xmlMachine, options),
   stringify: (value, options) => xmlFormat.stringify(value, native, options),
 });
+xml.linkSelect(select);
+xml.linkCanonical(canonical);
 csv.link({
   parse: (input, options) => csvFormat.parse(input, { native, decodeText }, options),
   stringify: (value, options) => csvFormat.stringify(value, native, options),

@@ -93,6 +93,18 @@ const rules: Readonly<Record<string, PartRule>> = table({
   casing: { module: "intl/casing.ts", mention: /\btoLocale(?:Upper|Lower)Case\b/, needs: [] },
   clone: { module: "web/structured-clone.ts", mention: /\bstructuredClone\b/, needs: [] },
   xml: { module: "formats/xml.ts", mention: mentionOf("xml"), needs: [] },
+  xpath: {
+    module: "formats/xpath.ts",
+    mention: /\.select\s*(?:\?\.)?\(|\bselect\b[^;]*\}\s*=\s*xml\b/,
+    needs: ["xml"],
+    beside: mentionOf("xml"),
+  },
+  canonical: {
+    module: "formats/canonical.ts",
+    mention: /\.canonical\s*(?:\?\.)?\(|\bcanonical\b[^;]*\}\s*=\s*xml\b/,
+    needs: ["xml"],
+    beside: mentionOf("xml"),
+  },
   reading: { module: "reading/reading.ts", mention: /\.batch\b|\{[^{}]*\bbatch\b[^{}]*\}\s*=\s*msg\b/, needs: [] },
   lines: { module: "reading/lines.ts", mention: callOf("lines"), needs: ["reading"] },
   elements: { module: "reading/elements.ts", mention: callOf("elements"), needs: ["reading", "xml"] },

@@ -37,6 +37,8 @@ export const declarationOpen = 33;
 export const rootMissing = 34;
 export const contentBehindRoot = 35;
 export const character = 36;
+export const entityDeclared = 41;
+export const subsetMarkup = 42;
 // Faults of a text that is well formed: reported only where it is.
 export const doctype = 37;
 export const depth = 38;

@@ -1,15 +1,16 @@
 /**
  * XML as objects, both ways. Elements become properties; attributes `@name`, text `#text`; an element with nothing but text is that
- * text. A document type declaration is refused, so there is nothing to expand. Reading is the machine's own (kernel/native/xml.ts), which
+ * text. In order, they are `{ "#name", "@…", "#children" }`. A document type declaration is refused or read over, so there is nothing to expand. Reading is the machine's own (kernel/native/xml.ts), which
  * accepts what is well formed and nothing else.
  */
-import { keepSpace, removePrefixes } from "./xml-options.ts";
+import { ignoreDoctype, inOrder, keepSpace, removePrefixes } from "./xml-options.ts";
 import type { Malformed } from "../charset.ts";
-import type { XmlParseOptions, XmlStringifyOptions } from "../api.d.ts";
+import type { OrderedElement, XmlParseOptions, XmlStringifyOptions } from "../api.d.ts";
 import type { Native } from "../native.ts";
 import { table } from "../table.ts";
 import { written } from "./written.ts";
 import { faultError } from "./xml-fault.ts";
+import { withNamespaces } from "./xml-namespaces.ts";
 
 export type DecodeText = (bytes: Uint8Array, charset: string, malformed?: Malformed) => string | undefined;
 
@@ -56,14 +57,25 @@ function declaredCharset(bytes: Uint8Array): string {
 
 /** Options as bits of xml-options.ts. */
 export function flagsOf(options: XmlParseOptions): number {
-  return (options.removePrefixes === true ? removePrefixes : 0) | (options.keepSpace === true ? keepSpace : 0);
+  const { doctype = "refuse" } = options;
+  if (doctype !== "refuse" && doctype !== "ignore") throw new Error('`doctype` must be "refuse" or "ignore"');
+  return (
+    (options.removePrefixes === true ? removePrefixes : 0) |
+    (options.keepSpace === true ? keepSpace : 0) |
+    (options.order === true ? inOrder : 0) |
+    (doctype === "ignore" ? ignoreDoctype : 0)
+  );
 }
 
-/** `{ root: … }` of a document. */
+/** `{ root: … }` of a document; in order, the root. */
 export function parse(input: string | Uint8Array, machine: XmlMachine, options: XmlParseOptions = {}): unknown {
+  if (options.namespaces !== undefined && options.removePrefixes === true)
+    throw new Error("`namespaces` and `removePrefixes` do not go together: a name has a prefix of yours, or none");
   const source = typeof input === "string" ? input : sourceOf(input, machine, options.malformed);
-  const value = machine.native.xml(source, flagsOf(options), [...(options.arrays ?? [])].join("\0"));
-  if (!Array.isArray(value)) return value;
+  const { namespaces, arrays = [] } = options;
+  // Lists are those of the flow's names.
+  const value = machine.native.xml(source, flagsOf(options), namespaces === undefined ? [...arrays].join("\0") : "");
+  if (!Array.isArray(value)) return namespaces === undefined ? value : withNamespaces(value, namespaces, arrays);
   const bytes = typeof source === "string" ? machine.utf8.encode(source) : source.subarray(isMarked(source) ? 3 : 0);
   throw faultError(value as number[], bytes, machine.utf8.decode);
 }
@@ -162,6 +174,48 @@ class Writer {
     return `${start}${attributes}>${text}${layout ? end : ""}${children}${layout ? indent : ""}</${name}>${end}`;
   }
 
+  /** An element with its children in order. */
+  ordered(value: OrderedElement, indent = "", step: string = this.step): string {
+    const { "#name": given, "#children": children = [] } = value;
+    if (typeof given !== "string") return this.refuse("`#name` must be a text");
+    this.path.push(given);
+    if (this.open.length >= mostDepth) this.refuse(`elements are nested deeper than ${mostDepth}`);
+    if (this.open.includes(value)) this.refuse("it contains itself");
+    if (!Array.isArray(children)) this.refuse("`#children` must be a list");
+    for (const key of Object.keys(value))
+      if (!key.startsWith("@") && key !== "#name" && key !== "#children")
+        this.refuse(`${JSON.stringify(key)} can't stand beside \`#name\`: attributes begin with @, all else is in \`#children\``);
+    this.open.push(value);
+    const { attributes } = this.parts(value);
+    // White space beside text would become part of it.
+    const inner = children.every((child) => typeof child === "object" && child !== null) ? step : "";
+    const start = `${indent}<${this.name(given)}${attributes}`;
+    let content = "";
+    for (const [index, child] of children.entries()) {
+      this.path.push(index);
+      content += this.child(child, inner === "" ? "" : indent + inner, inner);
+      this.path.pop();
+    }
+    this.open.pop();
+    this.path.pop();
+    const end = step === "" ? "" : "\n";
+    if (content === "") return `${start}/>${end}`;
+    return `${start}>${inner === "" ? "" : "\n"}${content}${inner === "" ? "" : indent}</${given}>${end}`;
+  }
+
+  private child(child: unknown, indent: string, step: string): string {
+    const plain = child === null ? "" : written(child, this.refuse);
+    if (typeof plain === "string") return this.escaped(plain, inText);
+    if (Object.hasOwn(plain, "#name")) return this.ordered(plain as OrderedElement, indent, step);
+    const instruction: unknown = (plain as { "#instruction"?: unknown })["#instruction"];
+    if (typeof instruction !== "string") return this.refuse("a child must be a text, an element with `#name`, or an instruction");
+    const [, target = "", content = ""] = /^([^ \t\r\n]*)([^]*)$/.exec(instruction)!;
+    if (!nameShape.test(target) || /^xml$/i.test(target) || content.includes("?>"))
+      return this.refuse(`the instruction ${JSON.stringify(instruction)} can't be written`);
+    this.escaped(content, inText);
+    return `${indent}<?${instruction}?>${step === "" ? "" : "\n"}`;
+  }
+
   private parts(value: object): { readonly attributes: string; readonly text: string } {
     let attributes = "";
     let text = "";
@@ -187,12 +241,14 @@ class Writer {
   }
 }
 
-/** The document of `{ root: … }`. */
+/** The document of `{ root: … }`, or of an element in order. */
 export function stringify(value: unknown, native: Pick<Native, "xmlText">, options: XmlStringifyOptions = {}): string {
+  const declaration = options.declaration === false ? "" : `<?xml version="1.0" encoding="UTF-8"?>${options.indent ? "\n" : ""}`;
+  if (typeof value === "object" && value !== null && Object.hasOwn(value, "#name"))
+    return declaration + new Writer(options.indent ?? 0).ordered(value as OrderedElement);
   const roots = typeof value === "object" && value !== null ? Object.entries(value).filter(([, item]) => item !== undefined) : [];
   if (roots.length !== 1 || Array.isArray(roots[0]![1]))
-    throw new Error("a document has one root element: pass an object with one property");
-  const declaration = options.declaration === false ? "" : `<?xml version="1.0" encoding="UTF-8"?>${options.indent ? "\n" : ""}`;
+    throw new Error("a document has one root element: pass an object with one property, or one with `#name`");
   const plain = options.indent ? undefined : native.xmlText(...roots[0]!);
   return declaration + (plain ?? new Writer(options.indent ?? 0).document(roots[0]![0], roots[0]![1]));
 }

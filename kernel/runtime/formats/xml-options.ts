@@ -3,3 +3,7 @@
 export const removePrefixes = 1;
 /** White space at both ends of a text stays. */
 export const keepSpace = 2;
+/** Elements are `{ "#name", "@…", "#children" }`, with text, elements and instructions in their order. */
+export const inOrder = 4;
+/** A document type is read over, unless it declares entities. */
+export const ignoreDoctype = 8;

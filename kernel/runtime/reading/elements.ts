@@ -48,6 +48,10 @@ class ElementParser implements PieceParser {
     this.options = options;
     this.flags = flagsOf(this.options);
     this.arrays = [...(this.options.arrays ?? [])].filter((each) => each !== name).join("\0");
+    if (this.options.namespaces !== undefined)
+      throw new Error(
+        "msg.elements takes no `namespaces`: what an element stands in was read before. Use removePrefixes, or prefixes as they are",
+      );
     if (name === undefined || name === "" || /[\s<>/]/.test(name)) throw new Error(`${JSON.stringify(name)} is not the name of an element`);
     if (from === undefined) return;
     const { encoding, open, isOver, line, column } = from.state as ElementState;
@@ -152,7 +156,7 @@ class ElementParser implements PieceParser {
       const to = isEmpty ? end : elementEnd(rest, end, name);
       if (to === cut) return cut;
       const value = this.check(at, "", rest.slice(at, to), "") as Record<string, unknown>;
-      const element = Object.values(value)[0];
+      const element = this.options.order === true ? value : Object.values(value)[0];
       found.push(Array.isArray(element) ? element[0] : element);
       this.isOver = this.open.length === 0;
       this.isStart = false;
