@@ -136,6 +136,7 @@ test("doctor reports on everything it is asked about, and how to get what is mis
       "Client for kafka",
       "Client for mysql",
       "Client for sftp",
+      "Client for websocket",
       "Disk",
     ],
   );

@@ -23,11 +23,13 @@ import { sftp } from "./sftp/mod.ts";
 import { signal } from "./signal/mod.ts";
 import { smtp } from "./smtp/mod.ts";
 import { sse } from "./sse/mod.ts";
+import { websocket } from "./websocket/mod.ts";
 
 const all: readonly Connector[] = [
   http,
   grpc,
   sse,
+  websocket,
   file,
   sftp,
   s3,

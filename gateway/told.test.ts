@@ -35,6 +35,7 @@ const configurations: Readonly<Record<string, (port: number) => string>> = {
     `kafka: { brokers: ["127.0.0.1:${port}"], sasl: { mechanism: PLAIN, username: operator, password: hunter2 }, topic: orders }`,
   sftp: (port) => `sftp: { host: 127.0.0.1, port: ${port}, user: operator, password: hunter2, hostKey: any, dir: orders, name: "{id}" }`,
   s3: (port) => `s3: { endpoint: "http://127.0.0.1:${port}", bucket: orders, accessKeyId: operator, secretAccessKey: hunter2 }`,
+  websocket: (port) => `websocket: { url: "ws://operator:hunter2@127.0.0.1:${port}/", reply: { id: json:/id } }`,
   mysql: (port) => `mysql: { url: "mysql://operator:hunter2@127.0.0.1:${port}/db", table: orders }`,
   smtp: (port) =>
     `smtp: { url: "smtp://127.0.0.1:${port}", username: operator, password: hunter2, from: a@b.example, to: c@d.example, subject: s }`,
@@ -42,6 +43,7 @@ const configurations: Readonly<Record<string, (port: number) => string>> = {
 const contract = 'syntax = "proto3"; message Order { string id = 1; } service Orders { rpc Create (Order) returns (Order); }';
 /** A peer's own words, where its protocol has any. */
 const babble: Readonly<Record<string, string>> = {
+  websocket: "HTTP/1.1 500 PEERBODY\r\ncontent-length: 17\r\n\r\nPEERBODY hunter2\n",
   http: "HTTP/1.1 500 PEERBODY\r\ncontent-length: 17\r\n\r\nPEERBODY hunter2\n",
   s3: "HTTP/1.1 400 PEERBODY\r\ncontent-length: 73\r\n\r\n<Error><Code>PEERBODY</Code><Message>PEERBODY hunter2</Message></Error>\r\n",
   nats: "-ERR 'PEERBODY hunter2'\r\n",

@@ -12,6 +12,7 @@ export const optionalClients = {
   kafka: ["@platformatic/kafka", 1],
   mysql: ["mysql2", 3],
   sftp: ["ssh2", 1],
+  websocket: ["ws", 8],
 } as const;
 
 export async function clients(load: (name: string) => Promise<unknown> = (name) => import(name)): Promise<Finding[]> {

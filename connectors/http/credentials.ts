@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { headerList, type Headers } from "#abi";
 import type { JsonSchema } from "#gateway/contract";
 import { digestAuthorization, type DigestChallenge, digestChallenge } from "./digest.ts";
-import { OAuth2Credentials, type OAuth2Config, oauth2Schema, type TokenPorts } from "./oauth2.ts";
+import { OAuth2Credentials, type OAuth2Config, oauth2Schema, type TokenPorts } from "../shared/oauth2.ts";
 import { awsTime, sha256 } from "../shared/sigv4.ts";
 import { sigV4Authorization, type SigV4Config, sigV4Schema } from "./sigv4.ts";
 

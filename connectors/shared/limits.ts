@@ -105,3 +105,13 @@ export const sqlOutletLimits = {
   /** Statements of one transaction. */
   statements: 1_000,
 } as const;
+
+/** Bounds of OAuth 2 tokens. */
+export const tokenLimits = {
+  /** Timeout of fetching a token; life of one whose server does not say; and how long before its end it is renewed, in milliseconds. */
+  tokenMs: 10_000,
+  tokenLifeMs: 300_000,
+  tokenEarlyMs: 30_000,
+  /** Life of an assertion with which a token is fetched, in seconds. */
+  assertionSeconds: 60,
+} as const;

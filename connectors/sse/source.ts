@@ -6,11 +6,11 @@ import { brokerSource, type SourceOpening } from "../shared/broker-source.ts";
 import { codeOf, explainNetwork, parseUrl, withoutSecrets } from "../shared/explain.ts";
 import type { Delivery } from "../shared/intake.ts";
 import { brokerLimits } from "../shared/limits.ts";
+import { Position } from "../shared/position.ts";
 import { checkTls, readTls, type TlsConfig, tlsSchema } from "../shared/tls.ts";
 import { headersOf, incomingOf } from "../shared/wire.ts";
 import { EventReader, type SseEvent } from "./events.ts";
 import { sseLimits } from "./limits.ts";
-import { Position } from "./position.ts";
 
 export interface SseSourceConfig {
   readonly url: string;
@@ -30,7 +30,7 @@ function createSseSource(config: SseSourceConfig, context: SourceContext): Sourc
   const url = parseUrl(config.url, ["http:", "https:"]);
   checkTls(config.url, config.tls, { "http:": "https:" });
   const place = "events";
-  const position = config.resume ? new Position(context, `${url.origin}${url.pathname}`) : undefined;
+  const position = config.resume ? new Position(context, `sse ${context.name} ${url.origin}${url.pathname}`) : undefined;
   return brokerSource({
     context,
     peer: withoutSecrets(config.url),

@@ -1,35 +1,39 @@
-/** Position in an event stream: the id up to which every event has ended. Kept over restarts, with one write at a time. */
+/** Position in a stream of events: the id up to which every event has ended. Kept over restarts, with one write at a time. */
 import { guarded, type SourceContext } from "#gateway/contract";
 
 interface Place {
   readonly id: string;
+  /** Called once this event and all before it have ended. */
+  readonly ended: () => void;
   isOver: boolean;
 }
 
 export class Position {
   readonly #context: SourceContext;
-  readonly #fact: string;
+  readonly #fact: string | undefined;
   #places: Place[] = [];
   #id = "";
   #written = "";
   #writing: Promise<void> | undefined;
 
-  /** `stream`: what the position belongs to; another stream has another one. */
-  constructor(context: SourceContext, stream: string) {
+  /** `fact`: name of the stream that the position belongs to. Undefined: the order of ends alone counts, and nothing is kept. */
+  constructor(context: SourceContext, fact: string | undefined) {
     this.#context = context;
-    this.#fact = `sse ${context.name} ${stream}`;
+    this.#fact = fact;
   }
 
   /** Reads what is kept, unless there is a position already. `first`: where nothing is kept. */
   async load(first: string): Promise<string> {
     this.#places = [];
-    if (this.#id === "") this.#id = this.#written = (await this.#context.recall?.read(this.#fact)) ?? first;
+    if (this.#id !== "") return this.#id;
+    const kept = this.#fact === undefined ? undefined : await this.#context.recall?.read(this.#fact);
+    this.#id = this.#written = kept ?? first;
     return this.#id;
   }
 
-  /** An event that has begun. The result is called once it has ended. */
-  begin(id: string): () => void {
-    const place: Place = { id, isOver: false };
+  /** Begins an event. Call the result once it has ended; `ended` is called once all events before it have ended as well. */
+  begin(id: string, ended: () => void = () => {}): () => void {
+    const place: Place = { id, ended, isOver: false };
     this.#places.push(place);
     return () => {
       place.isOver = true;
@@ -46,18 +50,19 @@ export class Position {
     for (let [first] = this.#places; first?.isOver === true; [first] = this.#places) {
       this.#id = first.id;
       this.#places.shift();
+      first.ended();
     }
-    if (this.#writing === undefined && this.#id !== this.#written) this.#write();
+    if (this.#fact !== undefined && this.#writing === undefined && this.#id !== this.#written) this.#write(this.#fact);
   }
 
-  #write(): void {
+  #write(fact: string): void {
     const id = this.#id;
     const over = guarded(this.#context.unexpected, "the position of an event stream", () => {
       this.#writing = undefined;
       this.#written = id;
       this.#advance();
     });
-    this.#writing = (this.#context.recall?.write(this.#fact, id) ?? Promise.resolve()).then(over, (error: unknown) => {
+    this.#writing = (this.#context.recall?.write(fact, id) ?? Promise.resolve()).then(over, (error: unknown) => {
       this.#writing = undefined; // the next event writes it again
       this.#context.unexpected(error, "the position of an event stream");
     });

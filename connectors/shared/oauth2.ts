@@ -9,7 +9,7 @@ import type { Dispatcher } from "undici";
 import type { Headers } from "#abi";
 import { type Clock, CodedError, fromUtf8, type MemoryAccount, toUtf8 } from "#base";
 import { exchange, isUnreached, type JsonSchema, OutletError } from "#gateway/contract";
-import { httpLimits } from "./limits.ts";
+import { tokenLimits } from "./limits.ts";
 
 export interface OAuth2Config {
   readonly tokenUrl: string;
@@ -121,7 +121,7 @@ class Tokens {
     }
     const asked = clock.monotonicMs();
     const url = new URL(tokenUrl);
-    const signal = AbortSignal.timeout(httpLimits.tokenMs);
+    const signal = AbortSignal.timeout(tokenLimits.tokenMs);
     const answer = await exchange(await agent(), { url, method: "POST", headers, body: toUtf8(form.toString()), signal, memory }).catch(
       (cause: unknown) => {
         throw failed(`${url.host} gave no token: ${cause instanceof Error ? cause.message : String(cause)}`, isUnreached(cause), cause);
@@ -133,8 +133,8 @@ class Tokens {
         `${url.host} gave no token: status ${answer.status}${typeof error === "string" ? `, ${error.slice(0, 100)}` : ""}`,
         false,
       );
-    const lifeMs = typeof seconds === "number" && seconds > 0 ? seconds * 1000 : httpLimits.tokenLifeMs;
-    return (this.#token = { header: `Bearer ${token}`, renewMs: asked + lifeMs - Math.min(httpLimits.tokenEarlyMs, lifeMs / 5) });
+    const lifeMs = typeof seconds === "number" && seconds > 0 ? seconds * 1000 : tokenLimits.tokenLifeMs;
+    return (this.#token = { header: `Bearer ${token}`, renewMs: asked + lifeMs - Math.min(tokenLimits.tokenEarlyMs, lifeMs / 5) });
   }
 }
 
@@ -172,7 +172,7 @@ async function assertion(config: OAuth2Config, key: KeyObject, nowMs: number): P
       .setSubject(clientId)
       .setAudience(assertionAudience ?? tokenUrl)
       .setIssuedAt(seconds)
-      .setExpirationTime(seconds + httpLimits.assertionSeconds)
+      .setExpirationTime(seconds + tokenLimits.assertionSeconds)
       .sign(key);
   } catch {
     throw failed(`the client's privateKey can't sign ${alg}`, false);
