@@ -53,6 +53,7 @@ import { type Tracing, untraced } from "./contract/tracing.ts";
 import { type ReportUnexpected } from "./contract/unexpected.ts";
 import { UnexpectedErrors } from "./unexpected-errors.ts";
 import { controlAnswer, ControlsEverywhere } from "./controls-elsewhere.ts";
+import { lookForSwitches, switchesAnswer } from "./switches-elsewhere.ts";
 import { Controls, type ImageKeeper } from "./controls.ts";
 import { addSleepers } from "./http/sleepers.ts";
 import { sleeperAnswer, SleepersEverywhere } from "./sleepers-elsewhere.ts";
@@ -186,6 +187,7 @@ class TheGateway implements Gateway, Administered {
   /** Tells who started it that it has stopped, for a connector whose start never ends. */
   #abandonStart: () => void = () => undefined;
   #stopped: Promise<void> | undefined;
+  #endLooks: () => void = () => {};
   #closed: Promise<void> | undefined;
   #ending: Ending | undefined;
   readonly #steps = new OpenSteps();
@@ -467,10 +469,13 @@ class TheGateway implements Gateway, Administered {
       const answers = [
         (question: unknown) => historyAnswer(question, () => this.#recorded.own),
         (question: unknown) => controlAnswer(question, this.#controls),
+        (question: unknown) => switchesAnswer(question, this.#flows),
         (question: unknown) => approvalAnswer(question, this.#approving),
         (question: unknown) => sleeperAnswer(question, this.#sleepersShown, this.#ports.cluster?.node ?? ""),
       ];
-      await this.#shared.shares?.cluster.begin(new Partitions(this.#flows, this.#retries, answers, this.#shared));
+      const { shares } = this.#shared;
+      await shares?.cluster.begin(new Partitions(this.#flows, this.#retries, answers, this.#shared));
+      if (shares !== undefined) this.#endLooks = lookForSwitches({ flows: this.#flows, shares, clock: this.#clock });
       this.#state = "running";
     } catch (error) {
       await this.#close();
@@ -649,6 +654,7 @@ class TheGateway implements Gateway, Administered {
     const wasRunning = this.#state === "running";
     this.#state = "stopping";
     this.#watching.end();
+    this.#endLooks();
     this.#ports.cluster?.stopTaking();
     await ending.by(ending.workMs, this.#reloading);
     await ending.by(

@@ -32,7 +32,7 @@ import type { RootLogger } from "./logger.ts";
 import type { GatewayMemory } from "./contract/memory.ts";
 import type { Incoming, Outcome } from "./contract/message.ts";
 import type { FlowState } from "./delivery/flow-state.ts";
-import { Switches } from "./switches.ts";
+import { type Stopped, Switches } from "./switches.ts";
 import { limitsOf } from "./flow-rules.ts";
 import type { Flow, FlowImage, Runner } from "./contract/runner.ts";
 import type { IncomingSignal, SignalOutcome } from "./contract/sleep.ts";
@@ -249,7 +249,33 @@ export class ServedFlow {
     await this.held.read();
     for (const { outbox } of this.#outlets) outbox.pump();
     await this.delivery.gain();
-    if (this.#ports.shares?.journal.partitionOfFlow(this.name) === partition) await this.#startSingles();
+    if (this.#ports.shares?.journal.partitionOfFlow(this.name) !== partition) return;
+    await this.#readSwitches();
+    await this.#startSingles();
+  }
+
+  /** The journal has the flow's switches now; what was stopped here meanwhile is kept in it. */
+  async #readSwitches(): Promise<void> {
+    const isKept = await this.switches.read();
+    this.#applySwitches();
+    this.#restSources();
+    if (!isKept) await this.switches.write();
+    const { stopped } = this.switches;
+    if (stopped.state === "running" && stopped.outlets.length === 0) return;
+    void this.#ports.shares?.cluster.askOthers({ kind: "switches", ask: "stop", flow: this.name, ...stopped }); // never rejects
+  }
+
+  /** Switches, if this node owns the flow's own partition and so knows them. */
+  get switchesAsOwner(): Stopped | undefined {
+    const { shares } = this.#ports;
+    return shares?.cluster.isOwner(shares.journal.partitionOfFlow(this.name)) === true ? this.switches.stopped : undefined;
+  }
+
+  /** Stops what is stopped at another node. */
+  stopAs(stopped: Stopped): void {
+    if (!this.switches.stop(stopped)) return;
+    this.#applySwitches();
+    this.#restSources();
   }
 
   /** Nothing of the partition is begun any more. */

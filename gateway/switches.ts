@@ -39,6 +39,20 @@ function readFact(text: string | undefined): Fact {
   }
 }
 
+/** The stopped parts of a flow: the flow itself, and outlets. */
+export interface Stopped {
+  readonly state: FlowState;
+  readonly outlets: readonly string[];
+}
+
+/** Reads what another node says; undefined for anything else. */
+export function stoppedOf(value: unknown): Stopped | undefined {
+  const { state, outlets } = (typeof value === "object" && value !== null ? value : {}) as Readonly<Record<string, unknown>>;
+  const isState = state === "running" || state === "paused" || state === "draining";
+  if (!isState || !Array.isArray(outlets) || !outlets.every((each) => typeof each === "string")) return undefined;
+  return { state, outlets: outlets as readonly string[] };
+}
+
 export class Switches {
   state: FlowState = "running";
   /** Paused outlets; one that the configuration no longer has stays in here until it is resumed or comes back. */
@@ -50,15 +64,27 @@ export class Switches {
     this.#ports = ports;
   }
 
-  /** Before sources and outlets start. */
-  async read(): Promise<void> {
+  /** Before sources and outlets start, and when the journal of a cluster's node has the flow's partition. True if the journal has all that is stopped. */
+  async read(): Promise<boolean> {
     const { flow, outlets } = readFact(await this.#ports.recall.read(factName));
-    this.state = flow;
-    for (const name of outlets) this.outlets.add(name);
-    if (flow !== "running")
-      this.#ports.logger.warn({ state: flow }, "the flow was stopped by an operator and stays so: `mayfly flows resume` starts it");
-    if (outlets.length > 0)
-      this.#ports.logger.warn({ outlets }, "outlets were paused by an operator and stay so: `mayfly outlets resume` starts them");
+    this.stop({ state: flow, outlets });
+    return this.state === flow && this.outlets.size === outlets.length;
+  }
+
+  get stopped(): Stopped {
+    return { state: this.state, outlets: [...this.outlets] };
+  }
+
+  /** Stops what is stopped elsewhere, and starts nothing. True if that is new here. */
+  stop({ state, outlets }: Stopped): boolean {
+    const added = outlets.filter((name) => !this.outlets.has(name));
+    const isNew = this.state === "running" && state !== "running";
+    if (isNew) this.state = state;
+    for (const name of added) this.outlets.add(name);
+    if (isNew) this.#ports.logger.warn({ state }, "the flow was stopped by an operator and stays so: `mayfly flows resume` starts it");
+    if (added.length > 0)
+      this.#ports.logger.warn({ outlets: added }, "outlets were paused by an operator and stay so: `mayfly outlets resume` starts them");
+    return isNew || added.length > 0;
   }
 
   /** False where it is not kept yet: the journal's disk refuses, and is tried again. */

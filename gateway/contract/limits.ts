@@ -296,4 +296,7 @@ export const controlLimits = {
   /** Longest wait until a pause is kept in the journal: it counts at once, also with a disk that refuses. */
   keepMs: 1 * second,
   bodyBytes: 16 * kib,
+  /** How often a node that starts asks for the switches of a flow that nobody owns yet, and the time between. */
+  switchLooks: 60,
+  switchLookMs: 1 * second,
 } as const;
