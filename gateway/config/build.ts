@@ -12,6 +12,7 @@ import { checkClientCertificates, checkContracts, checkDocument, checkRoutes } f
 import { type CheckedHistory, type CheckedHistoryRules, historyPlace, historyRules } from "./history-settings.ts";
 import type { Path, Report } from "./problem.ts";
 import { hint } from "./suggest.ts";
+import { ownerMark, ownerOf } from "../journal/owned-bytes.ts";
 import { historyLimits } from "../history/limits.ts";
 import type {
   Ceilings,
@@ -186,12 +187,18 @@ function journalConfig({ dir, memory, retention }: Checked["journal"]): GatewayC
   };
 }
 
-function functionsConfig({ functions, journal, ceilings, http }: Checked, base: string, report: Report): GatewayConfig["functions"] {
+function functionsConfig({ functions, flows, journal, ceilings, http }: Checked, base: string, report: Report): GatewayConfig["functions"] {
   if (functions === undefined) return undefined;
   if (functions.dir === undefined && journal.memory)
     report(["functions"], "are kept in the journal's folder, and the journal is in memory: set functions.dir as well");
   if (functions.tenants !== undefined && http.admin.port === undefined)
     report(["functions", "tenants"], "tenants deploy over http.admin.port: set http.admin.port and http.admin.token");
+  const taken = functions.tenants === undefined ? [] : Object.keys(flows).filter((flow) => ownerOf(flow) !== undefined);
+  for (const flow of taken)
+    report(
+      ["flows", flow],
+      `is the name of a tenant's function, TENANT${ownerMark}NAME, and would count as its own: name the flow without "${ownerMark}"`,
+    );
   const { dir = join(journal.dir, "functions"), tenants } = functions;
   return { dir: resolve(base, dir), tenants: tenants === undefined ? undefined : resolve(base, tenants), ceilings };
 }

@@ -589,6 +589,16 @@ test("a cluster needs its servers only; its files are absolute", () => {
   equal(read(flows).cluster, undefined);
 });
 
+test("a flow has no name of a tenant's function, where there are tenants", () => {
+  const text = (functions: string): string =>
+    `flows: { acme--a: { flow: a.ts } }\nhttp: { admin: { port: 9000, token: "0123456789abcdef0123456789abcdef" } }\n${functions}`;
+  match(
+    problems(text("functions: { tenants: tenants.yaml }")).join(),
+    /^mayfly\.yaml:1:\d+ MF_CONFIG_INVALID .*is the name of a tenant's function/,
+  );
+  deepEqual(problems(text("functions: {}")), []);
+});
+
 test("a cluster refuses what one computer keeps for itself, and names that are no token of a subject", () => {
   const cluster = 'cluster: { nats: "nats://a:4222" }';
   const flow = (more = ""): string => `flows: { a: { flow: a.ts${more} } }`;
