@@ -2,6 +2,7 @@
 import pg from "pg";
 import { LongFrames } from "../shared/long-frames.ts";
 import { longRow, type RowBound } from "../shared/sql-rows.ts";
+import { copyData, type CopyFrames } from "./copy-frames.ts";
 import { postgresLimits } from "./limits.ts";
 
 const dataRow = 0x44; // "D"
@@ -9,18 +10,25 @@ const dataRow = 0x44; // "D"
 /** Message: type, one byte; length in 32 bits, itself included; content. (PostgreSQL's documentation, "Message Formats".) */
 export class BoundedConnection extends pg.Connection {
   readonly #bound: RowBound;
+  readonly #copies: CopyFrames | undefined;
+  /** Of pg, and not in its types. */
+  declare readonly sendCopyFromChunk: (chunk: Buffer) => void;
+  declare readonly endCopyFrom: () => void;
   /** Rows that were left out. */
   leftOut = 0;
 
-  constructor(config: pg.ConnectionConfig, bound: RowBound) {
+  /** `copies` gets CopyData, and bounds it. */
+  constructor(config: pg.ConnectionConfig, bound: RowBound, copies?: CopyFrames) {
     super(config);
     this.#bound = bound;
+    this.#copies = copies;
   }
 
   /** Called by pg with the socket, or with the one in it that decrypts. */
   attachListeners(stream: pg.Connection["stream"]): void {
     const on = (event: string, listener: (chunk: Buffer) => void): unknown => {
       if (event !== "data") return stream.on(event, listener);
+      const copies = this.#copies;
       const frames = new LongFrames(
         {
           headerBytes: 5,
@@ -28,7 +36,7 @@ export class BoundedConnection extends pg.Connection {
           rest: (chunk, at) => restOf(chunk.readUInt32BE(at + 1)),
           passes: (chunk, at, bytes) => this.#passes(chunk[at], bytes),
         },
-        listener,
+        copies === undefined ? listener : (piece) => copies.take(piece, listener),
       );
       return stream.on("data", (chunk: Buffer) => {
         if (stream.destroyed) return;
@@ -43,6 +51,7 @@ export class BoundedConnection extends pg.Connection {
   }
 
   #passes(type: number | undefined, bytes: number): boolean {
+    if (type === copyData && this.#copies !== undefined) return true;
     if (type !== dataRow) throw new Error(`the server sent a message of ${bytes} bytes that is no row`);
     const { rowBytes, leaveOut } = this.#bound;
     if (bytes <= rowBytes) return true;

@@ -8,6 +8,7 @@ import type { RowBound } from "../shared/sql-rows.ts";
 import { quotedTable } from "../shared/sql.ts";
 import { readTls, tlsSchema, type TlsConfig } from "../shared/tls.ts";
 import { BoundedConnection } from "./bounded.ts";
+import type { CopyFrames } from "./copy-frames.ts";
 
 export interface PostgresConfig {
   readonly url: string;
@@ -38,20 +39,23 @@ export interface Opened {
   readonly connection: BoundedConnection;
 }
 
+/** With `copies` a connection of replication, which gives them its CopyData, and takes only simple statements. */
 export async function openPostgres(
   config: PostgresConfig,
   context: ConnectorContext,
   lost: (error: unknown) => void,
   bound: RowBound,
+  copies?: CopyFrames,
 ): Promise<Opened> {
   const url = parseUrl(config.url, schemes);
   const tls = await readTls(config.tls, context);
   // libpq's "require" trusts any certificate; ours does not unless told to.
   const wanted = tls !== undefined || !plainModes.has(url.searchParams.get("sslmode") ?? "");
   const ssl = wanted ? { rejectUnauthorized: true, ...tls } : false;
-  const connection = new BoundedConnection({ ssl, keepAlive: true }, bound);
-  const options: pg.ClientConfig & { readonly connection: pg.Connection } = {
+  const connection = new BoundedConnection({ ssl, keepAlive: true, keepAliveInitialDelayMillis: config.heartbeat }, bound, copies);
+  const options: pg.ClientConfig & { readonly connection: pg.Connection; readonly replication?: "database" } = {
     connection,
+    ...(copies === undefined ? {} : { replication: "database" }),
     host: decodeURIComponent(url.hostname).replace(/^\[|\]$/g, ""),
     port: url.port === "" ? 5432 : Number(url.port),
     user: config.username ?? decodeURIComponent(url.username),
@@ -133,10 +137,14 @@ export async function createInbox(client: pg.Client, quoted: string): Promise<vo
 }
 
 const exactOids = new Set([17, 20, 1082, 1083, 1114, 1184, 1266, 1700]); // bytea, bigint, dates and times, numeric: as PostgreSQL writes them
+const exactArrays = new Set([1001, 1115, 1182, 1185, 1231]); // of bytea, dates and times, numeric; pg leaves the other arrays as they are
+const textArray = 1009;
 /** Rows as JSON without loss. */
 export const exactTypes: pg.CustomTypesConfig = {
   getTypeParser: ((oid: number, format?: "text" | "binary") =>
-    exactOids.has(oid) ? (text: string) => text : pg.types.getTypeParser(oid, format as "text")) as typeof pg.types.getTypeParser,
+    exactOids.has(oid)
+      ? (text: string) => text
+      : pg.types.getTypeParser(exactArrays.has(oid) ? textArray : oid, format as "text")) as typeof pg.types.getTypeParser,
 };
 
 /** Runs a statement; its rows come one by one and are not kept. `onRow` must not throw. */

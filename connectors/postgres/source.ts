@@ -15,6 +15,8 @@ import type { QueryConfig, QueryPage, QueryServer } from "../shared/query-positi
 import { checkQuery, queriedTable, queryDescription, querySchema, querySource } from "../shared/query-source.ts";
 import { inboxRows, jsonText, queryRows } from "../shared/sql-rows.ts";
 import { tableSchema } from "../shared/sql.ts";
+import { changesDescription, type ChangesConfig, changesSchema, checkChanges } from "./changes/config.ts";
+import { changesSource } from "./changes/source.ts";
 import {
   createInbox,
   exactTypes,
@@ -29,12 +31,13 @@ import {
 
 export interface PostgresSourceConfig extends PostgresConfig, InboxConfig, Omit<QueryConfig, "table"> {
   readonly notify?: string;
+  readonly changes?: ChangesConfig;
 }
 
 export const postgresSource: SourceDefinition<PostgresSourceConfig> = {
-  isSingle: ({ cursor }) => cursor !== undefined,
+  isSingle: ({ cursor, changes }) => cursor !== undefined || changes !== undefined,
   name: "postgres",
-  summary: "Rows of a PostgreSQL inbox table, or of any table or query.",
+  summary: "Rows of a PostgreSQL inbox table, or of any table or query; changes of tables.",
   description: `At least once. Rows are claimed with a lease (\`FOR UPDATE SKIP LOCKED\`) and deleted, or marked, only after their effects are
 committed. Several gateways may share a table.
 
@@ -42,6 +45,7 @@ committed. Several gateways may share a table.
   \`headers jsonb\`, \`body bytea\`, \`attempts integer\`, \`claimed_by text\`, \`claimed_until timestamptz\`, \`done_at timestamptz\`, \`error text\`;
   \`create: true\` creates it. Insert into it in the same transaction as the change it reports: a transactional outbox.
 ${queryDescription("postgres")}
+${changesDescription}
 - **Hints**: the table is polled every \`poll\`. With \`notify\` the source also LISTENs on that channel and polls at once when notified; a
   missed NOTIFY only costs the wait for the next poll.
 - **After a crash** rows are delivered again when their \`lease\` has expired; the lease is renewed while the gateway works on them.
@@ -59,6 +63,7 @@ ${queryDescription("postgres")}
       table: { ...tableSchema, description: "Table, or `schema.table`." },
       ...inboxSchema,
       ...querySchema,
+      changes: changesSchema,
       notify: { type: "string", minLength: 1, maxLength: 63, description: "Channel to LISTEN on for hints." },
     },
   },
@@ -67,6 +72,10 @@ ${queryDescription("postgres")}
 };
 
 function createPostgresSource(config: PostgresSourceConfig, context: SourceContext): Source {
+  if (config.changes !== undefined) {
+    checkChanges({ ...config });
+    return changesSource({ config, context, changes: config.changes });
+  }
   checkQuery(config);
   if (config.cursor !== undefined) return createQuerySource(config, context, config.cursor);
   const owner = randomUUID(); // the same over all connections of this source

@@ -41,8 +41,8 @@ async function takesSessions(port: number): Promise<void> {
   }
 }
 
-/** Starts one with the user and the database `postgres`; a string is the reason why it can't. */
-export async function privatePostgres(): Promise<PrivateBroker | string> {
+/** Starts one with the user and the database `postgres`; a string is the reason why it can't. `settings`: `wal_level=logical`. */
+export async function privatePostgres(...settings: readonly string[]): Promise<PrivateBroker | string> {
   const [bin, as] = [programs(), unprivileged()];
   if (bin === undefined) return `no PostgreSQL server programs below ${programsFolder}`;
   if (as === undefined) return "we are root, and there is no user postgres";
@@ -52,6 +52,7 @@ export async function privatePostgres(): Promise<PrivateBroker | string> {
   };
   const command = (dir: string, port: number): string[] => [
     ...as, join(bin, "postgres"), "-D", join(dir, "data"), "-p", String(port), "-h", "127.0.0.1", "-k", dir,
+    ...settings.flatMap((setting) => ["-c", setting]),
   ]; // biome-ignore format: one command
   const cluster = await PrivateBroker.start(command, async (dir) => {
     if (as.length > 0) run("chown", "postgres", dir);

@@ -9,6 +9,7 @@ import { openInflate } from "./inflate.ts";
 import { openJournal, openRecords } from "./journal.ts";
 import { openKey } from "./key.ts";
 import { openNatives } from "./natives.ts";
+import { openPgoutput } from "./pgoutput.ts";
 
 export const targets: Readonly<Record<string, Open>> = {
   effects: openEffects,
@@ -25,4 +26,5 @@ export const targets: Readonly<Record<string, Open>> = {
   key: openKey,
   natives: openNatives,
   inflate: openInflate,
+  pgoutput: openPgoutput,
 };
