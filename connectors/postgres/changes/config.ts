@@ -51,7 +51,8 @@ export const changesDescription = `- **Changes of tables**: \`changes: { publica
   - **\`batch: transaction\`**: one message per transaction, \`{ lsn, xid, committedAt, part, isLast, changes: […] }\`, in parts beyond
     ${changeLimits.batchChanges.toLocaleString("en")} changes or ${changeLimits.batchBytes / mib} MiB; the key is the slot's name.
   - **An abandoned slot keeps the server's log for ever, until its disk is full.** Drop it when you remove the source:
-    \`select pg_drop_replication_slot('mayfly_orders')\`. \`/ready\` shows how far the source is behind and how much log the slot keeps, in bytes;
+    \`select pg_drop_replication_slot('mayfly_orders')\`. The details of \`/ready\` and the page show how far the source is behind and how much log
+    the slot keeps, in bytes;
     \`max_slot_wal_keep_size\` bounds it.
   - **Several gateways**: one reads; another waits with \`MF_POSTGRES_SLOT_IN_USE\` and takes over. In a cluster one node runs the source.
   - **Errors**: \`MF_POSTGRES_WAL_LEVEL\`, \`MF_POSTGRES_REPLICATION\`, \`MF_POSTGRES_NO_PUBLICATION\`, \`MF_POSTGRES_NO_SLOT\`, \`MF_POSTGRES_SLOT\`,
