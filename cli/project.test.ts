@@ -128,6 +128,7 @@ test("doctor reports on everything it is asked about, and how to get what is mis
       "PostgreSQL",
       "MariaDB",
       "Client for amqp1",
+      "Client for ftp",
       "Client for grpc",
       "Client for grpc contracts",
       "Client for imap",

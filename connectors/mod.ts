@@ -6,6 +6,7 @@ import { cron } from "./cron/mod.ts";
 import { direct } from "./direct/mod.ts";
 import { file } from "./file/mod.ts";
 import { flow } from "./flow/mod.ts";
+import { ftp } from "./ftp/mod.ts";
 import { grpc } from "./grpc/mod.ts";
 import { http } from "./http/mod.ts";
 import { contractsDocument, openApiDocument } from "./http/openapi/document.ts";
@@ -32,6 +33,7 @@ const all: readonly Connector[] = [
   websocket,
   file,
   sftp,
+  ftp,
   s3,
   log,
   cron,

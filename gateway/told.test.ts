@@ -34,6 +34,7 @@ const configurations: Readonly<Record<string, (port: number) => string>> = {
   kafka: (port) =>
     `kafka: { brokers: ["127.0.0.1:${port}"], sasl: { mechanism: PLAIN, username: operator, password: hunter2 }, topic: orders }`,
   sftp: (port) => `sftp: { host: 127.0.0.1, port: ${port}, user: operator, password: hunter2, hostKey: any, dir: orders, name: "{id}" }`,
+  ftp: (port) => `ftp: { host: 127.0.0.1, port: ${port}, user: operator, password: hunter2, plain: true, dir: orders, name: "{id}" }`,
   s3: (port) => `s3: { endpoint: "http://127.0.0.1:${port}", bucket: orders, accessKeyId: operator, secretAccessKey: hunter2 }`,
   websocket: (port) => `websocket: { url: "ws://operator:hunter2@127.0.0.1:${port}/", reply: { id: json:/id } }`,
   mysql: (port) => `mysql: { url: "mysql://operator:hunter2@127.0.0.1:${port}/db", table: orders }`,

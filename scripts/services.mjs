@@ -21,6 +21,7 @@ const programs = {
   "qemu-system-x86_64": { package: "qemu-system-x86", tests: "the qemu monitor" },
   chromium: { package: "chromium", tests: "the page" },
   sshd: { package: "openssh-server", tests: "sftp" },
+  vsftpd: { package: "vsftpd", tests: "ftp" },
   dovecot: { package: "dovecot-imapd", tests: "imap" },
   "docker-registry": { package: "docker-registry", tests: "images in a registry" },
   openssl: { package: "openssl", tests: "tls, smtp" },

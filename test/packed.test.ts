@@ -40,7 +40,7 @@ test("the package holds what runs, and nothing that only tests or builds it", ()
       ok(paths.includes(posix.join(posix.dirname(path), name)), `${path} imports ${name}, which is not packed`);
   const named = JSON.stringify((JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { exports: object }).exports);
   for (const [, path = ""] of named.matchAll(/"\.\/([^"]+\.[a-z]+)"/g)) ok(paths.includes(path), `${path} is exported and not packed`);
-  ok(found.unpackedSize < 5_900_000, `${found.unpackedSize} bytes unpacked`); // docs/RATIONALE.md: why not 2.5 MB any more
+  ok(found.unpackedSize < 5_950_000, `${found.unpackedSize} bytes unpacked`); // docs/RATIONALE.md: why not 2.5 MB any more
 });
 
 test("packed and installed, mayfly makes a project whose test passes, and a second one beside it", { timeout: 600_000 }, (context) => {

@@ -4,6 +4,7 @@ import type { Finding } from "./finding.ts";
 /** By connector, or what else needs it: the package, and the line of versions that Mayfly is tested with. */
 export const optionalClients = {
   amqp1: ["rhea", 3],
+  ftp: ["basic-ftp", 6],
   grpc: ["@grpc/grpc-js", 1],
   "grpc contracts": ["protobufjs", 7],
   imap: ["imapflow", 2],

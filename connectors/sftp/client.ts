@@ -9,7 +9,8 @@ import { type ConnectorContext, duration, type JsonSchema } from "#gateway/contr
 import { codeOf, explainNetwork, messageOf } from "../shared/explain.ts";
 import { brokerLimits } from "../shared/limits.ts";
 import { heartbeat, type Opening } from "../shared/link.ts";
-import { Remote, statusOf } from "./remote.ts";
+import type { FolderCodes, FolderProtocol } from "../shared/remote-folder/port.ts";
+import { isMissing, Remote, statusOf } from "./remote.ts";
 
 type Client = Pick<typeof Ssh, "Client" | "utils">;
 
@@ -166,4 +167,32 @@ export function explainSftp(peer: string, place: string, error: unknown): CodedE
       },
     );
   return explainNetwork("SFTP", peer, error);
+}
+
+const codes: FolderCodes = {
+  changed: "MF_SFTP_CHANGED",
+  ignored: "MF_SFTP_IGNORED",
+  limit: "MF_SFTP_LIMIT",
+  method: "MF_SFTP_METHOD",
+  move: "MF_SFTP_MOVE",
+  name: "MF_SFTP_NAME",
+  noFile: "MF_SFTP_NO_FILE",
+  read: "MF_SFTP_READ",
+  taken: "MF_SFTP_TAKEN",
+  takenOver: "MF_SFTP_TAKEN_OVER",
+  write: "MF_SFTP_WRITE",
+};
+
+export function sftpProtocol(config: SftpConfig, context: ConnectorContext): FolderProtocol {
+  const peer = sftpPeer(config);
+  return {
+    name: "sftp",
+    codes,
+    peer,
+    forbidden: /\0/,
+    open: (opening) => openSftp(config, context, opening),
+    explain: (place, error) => explainSftp(peer, place, error),
+    isMissing,
+    isRefusal: (error) => statusOf(error) !== undefined,
+  };
 }

@@ -5,25 +5,8 @@ import type { FileEntryWithStats, SFTPWrapper, Stats } from "ssh2";
 import { CodedError } from "#base";
 import type { ConnectorContext } from "#gateway/contract";
 import { LossGuard } from "../shared/link.ts";
+import { type Entry, type Pieces, ReadAgain, type RemoteFolder } from "../shared/remote-folder/port.ts";
 import { sftpLimits } from "./limits.ts";
-
-/** Identity of a file's content; the time is in seconds, as the protocol has it. */
-export interface Version {
-  readonly size: number;
-  readonly mtime: number;
-}
-
-export interface Entry extends Version {
-  readonly name: string;
-  readonly kind: "file" | "folder" | "other";
-}
-
-export function sameVersion(a: Version, b: Version | undefined): boolean {
-  return b !== undefined && a.size === b.size && a.mtime === b.mtime;
-}
-
-/** The file is not as long as it was, or its reader has no use for the rest. */
-export class ReadAgain extends Error {}
 
 const endOfFile = 1;
 const noSuchFile = 2;
@@ -45,7 +28,7 @@ function entryOf(name: string, stats: Stats): Entry {
   return { name, kind, size: stats.size, mtime: stats.mtime };
 }
 
-export class Remote {
+export class Remote implements RemoteFolder {
   readonly #sftp: SFTPWrapper;
   readonly #clock: ConnectorContext["clock"];
   readonly #silent: (error: Error) => void;
@@ -101,6 +84,11 @@ export class Remote {
     return entries.slice(0, most);
   }
 
+  /** Those of a listing are exact. */
+  exact(_folder: string, entries: Entry[]): Promise<Entry[]> {
+    return Promise.resolve(entries);
+  }
+
   /** Undefined for what does not exist. `follow`: of what a symbolic link points at. */
   async stat(path: string, follow = false): Promise<Entry | undefined> {
     try {
@@ -131,8 +119,16 @@ export class Remote {
     return this.#call((done) => this.#sftp.unlink(path, done));
   }
 
-  touch(path: string, seconds: number): Promise<void> {
-    return this.#call((done) => this.#sftp.utimes(path, seconds, seconds, done));
+  /** The protocol has the times of a listing in seconds. */
+  async mark(path: string, stamp: number): Promise<void> {
+    const touch = (): Promise<void> => this.#call((done) => this.#sftp.utimes(path, stamp, stamp, done));
+    try {
+      await touch();
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      await this.write(path, [], new AbortController().signal);
+      await touch();
+    }
   }
 
   /** In one step, also over an existing file, if the server has posix-rename; otherwise the file is removed first. */
@@ -189,7 +185,7 @@ export class Remote {
   }
 
   /** A new file, on the server's disk if it can say so. */
-  async write(path: string, pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+  async write(path: string, pieces: Pieces, signal: AbortSignal): Promise<void> {
     const handle = await this.#call<Buffer>((done) => this.#sftp.open(path, "wx", done));
     try {
       await this.#writeAll(handle, pieces, signal);
@@ -212,7 +208,7 @@ export class Remote {
     }
   }
 
-  async #writeAll(handle: Buffer, pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, signal: AbortSignal, start = 0): Promise<void> {
+  async #writeAll(handle: Buffer, pieces: Pieces, signal: AbortSignal, start = 0): Promise<void> {
     const ahead: Promise<void>[] = [];
     let position = start;
     for await (const piece of pieces)

@@ -2,20 +2,21 @@
  * Claims of files, so that of several gateways on one folder only one delivers a file:
  *
  *     dir/NAME ──atomic rename──▶ dir/.mayfly/INSTANCE/NAME ──after the outcome──▶ done/NAME or failed/NAME
- *     dir/.mayfly/INSTANCE.lease    its time is changed while the instance lives
+ *     dir/.mayfly/INSTANCE.lease    its time or size is changed while the instance lives
  *
  * The rename succeeds for one of them. Claims of an instance whose lease does not change for `lease` are taken over, again by rename. The
  * observer's own clock measures it, within one connection: nobody's clock need be right, and an outage of the server takes nothing away.
  */
 import { join } from "node:path/posix";
 import type { SourceContext } from "#gateway/contract";
-import { sftpLimits } from "./limits.ts";
-import { type Entry, isMissing, type Remote } from "./remote.ts";
+import { folderLimits } from "./limits.ts";
+import { type Entry, type FolderProtocol, type RemoteFolder, sameVersion, type Version } from "./port.ts";
 
 const leaseEnd = ".lease";
 
 export interface ClaimOptions {
-  readonly remote: Remote;
+  readonly protocol: Pick<FolderProtocol, "codes" | "isMissing">;
+  readonly remote: RemoteFolder;
   readonly context: SourceContext;
   readonly dir: string;
   readonly instance: string;
@@ -29,7 +30,7 @@ export class Claims {
   readonly #work: string;
   readonly #own: string;
   /** Leases of the other instances, as first seen so. */
-  readonly #leases = new Map<string, { readonly mtime: number | undefined; readonly sinceMs: number }>();
+  readonly #leases = new Map<string, { readonly version: Version | undefined; readonly sinceMs: number }>();
   #stamp = 0;
   #cancel: () => void = () => {};
 
@@ -44,7 +45,7 @@ export class Claims {
     await this.#renew();
     const { context, leaseMs } = this.#options;
     const again = (): void => {
-      this.#cancel = context.clock.after(leaseMs / sftpLimits.renewalsPerLease, () => void this.#renew().then(again, lost));
+      this.#cancel = context.clock.after(leaseMs / folderLimits.renewalsPerLease, () => void this.#renew().then(again, lost));
     };
     again();
   }
@@ -68,7 +69,7 @@ export class Claims {
   /** Files that are claimed by this instance. */
   async list(): Promise<Entry[]> {
     const { remote, marker } = this.#options;
-    const files = async (): Promise<Entry[]> => await remote.list(this.#own, ({ kind }) => kind === "file");
+    const files = async (): Promise<Entry[]> => await remote.exact(this.#own, await remote.list(this.#own, ({ kind }) => kind === "file"));
     const entries = await files();
     if (marker === undefined) return entries;
     const marks = entries.filter(({ name }) => name.endsWith(marker));
@@ -98,7 +99,7 @@ export class Claims {
       await this.#options.remote.replace(from, to);
       return true;
     } catch (error) {
-      if (isMissing(error)) return false;
+      if (this.#options.protocol.isMissing(error)) return false;
       throw error;
     }
   }
@@ -107,27 +108,28 @@ export class Claims {
   async takeOver(mine: Set<string>): Promise<void> {
     const { remote, context, leaseMs, instance } = this.#options;
     const entries = await remote.list(this.#work);
-    const leases = new Map(entries.map(({ name, mtime }) => [name, mtime]));
+    const leases = new Map<string, Version>(entries.map((entry) => [entry.name, entry]));
     const nowMs = context.clock.monotonicMs();
     for (const { name: other, kind } of entries) {
       if (kind !== "folder" || other === instance) continue;
-      const mtime = leases.get(other + leaseEnd);
+      const version = leases.get(other + leaseEnd);
       const known = this.#leases.get(other);
-      if (known === undefined || known.mtime !== mtime) this.#leases.set(other, { mtime, sinceMs: nowMs });
+      const same = known !== undefined && (known.version === undefined ? version === undefined : sameVersion(known.version, version));
+      if (!same) this.#leases.set(other, { version, sinceMs: nowMs });
       else if (nowMs - known.sinceMs >= leaseMs) await this.#takeFrom(other, mine);
     }
     for (const other of this.#leases.keys()) if (!leases.has(other)) this.#leases.delete(other);
   }
 
   async #takeFrom(other: string, mine: Set<string>): Promise<void> {
-    const { remote, context } = this.#options;
+    const { remote, context, protocol } = this.#options;
     const theirs = join(this.#work, other);
     for (const { name } of await remote.list(theirs)) {
       if (mine.has(name) || !(await this.#move(join(theirs, name), this.path(name)))) continue;
       mine.add(name);
       context.metrics.count("taken_over");
       context.logger.warn(
-        { file: name, code: "MF_SFTP_TAKEN_OVER" },
+        { file: name, code: protocol.codes.takenOver },
         "a gateway that no longer renews its lease had the file: it is taken over",
       );
     }
@@ -142,12 +144,6 @@ export class Claims {
     const { remote, context } = this.#options;
     await remote.makeFolder(this.#own);
     this.#stamp = Math.max(this.#stamp + 1, Math.floor(context.clock.now() / 1000));
-    try {
-      await remote.touch(this.#own + leaseEnd, this.#stamp);
-    } catch (error) {
-      if (!isMissing(error)) throw error;
-      await remote.write(this.#own + leaseEnd, [], new AbortController().signal);
-      await remote.touch(this.#own + leaseEnd, this.#stamp);
-    }
+    await remote.mark(this.#own + leaseEnd, this.#stamp);
   }
 }
