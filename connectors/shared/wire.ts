@@ -36,6 +36,8 @@ export const header = {
 } as const;
 
 const own: ReadonlySet<string> = new Set([header.contentType, header.correlation, header.key, header.id, header.status, header.error]);
+/** Headers that say who a caller is. Sources that have looked at credentials set them, and nobody else who can publish a message. */
+const identity: ReadonlySet<string> = new Set(["mayfly-caller", "mayfly-claims"]);
 const unprintable = /[^\t\x20-\x7e\u00a0-\u{10ffff}]/gu;
 
 /** A header's value as text; undefined for null. */
@@ -79,8 +81,8 @@ export function reportHeaders(change: keyof typeof headerChanges, context: Heade
 }
 
 /**
- * A broker's headers as the gateway has them: lower-case names, text values, bounded in number and length. A change beyond upper case is
- * reported.
+ * A broker's headers as the gateway has them: lower-case names, text values, bounded in number and length, and none that says who a caller is.
+ * A change beyond upper case is reported.
  */
 export function headersOf(entries: Iterable<readonly [string, unknown]>, context: HeaderContext): HeadersDraft {
   const headers: HeadersDraft = {};
@@ -94,6 +96,7 @@ export function headersOf(entries: Iterable<readonly [string, unknown]>, context
       const whole = valueText(each);
       if (whole === undefined) continue;
       if (lower === "" || lower === "__proto__") dropped ??= `${JSON.stringify(lower)} is not a header name`;
+      else if (identity.has(lower)) dropped ??= `${lower} is set by sources that check callers only`;
       else if (count++ >= brokerLimits.headersPerMessage) dropped ??= `it has more than ${brokerLimits.headersPerMessage}`;
       else {
         const line = headerLine(whole);

@@ -159,6 +159,15 @@ function content({ pair, both, received, it }: Kit): void {
     assert.equal(message?.replyWanted, false);
   });
 
+  it("takes no sender's word for who the caller is", async () => {
+    const { outlet, gateway } = await both();
+    const headers = { "x-from": "a", "mayfly-caller": "root", "Mayfly-Claims": '{"sub":"root"}' };
+    await outlet.send(outgoing("hello", { headers }), attemptOf());
+    await received(gateway, 1);
+    const got = gateway.received[0]?.headers ?? {};
+    assert.deepEqual([got["x-from"], got["mayfly-caller"], got["mayfly-claims"]], ["a", undefined, undefined]);
+  });
+
   it("carries every byte value, an empty body and a large one", async () => {
     const { outlet, gateway } = await both();
     const all = Uint8Array.from({ length: 512 }, (_, index) => index & 255);
