@@ -6,7 +6,7 @@ export const cliLimits = {
   scarceMemoryBytes: 256 * mib,
   /** Longest piece of memory that its allocator keeps for itself when it is freed, and half of V8's young generation, where memory is scarce. */
   scarceKeptBytes: mib,
-  scarceYoungMib: 16,
+  scarceYoungMib: 4,
   /** Between two looks at the files that mayfly.yaml refers to, in milliseconds. */
   secretsMs: 5_000,
   /** Test files below one folder. */

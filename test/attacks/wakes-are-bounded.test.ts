@@ -23,7 +23,7 @@ export default flow({ limits: { memory: "64MiB", cpu: "5s" } }, async (msg, { wa
 `,
 };
 
-const container = await Container.start(450 * mb, files);
+const container = await Container.start(400 * mb, files);
 after(async () => {
   if (typeof container !== "string") await container.remove();
 });
