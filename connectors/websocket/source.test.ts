@@ -150,7 +150,7 @@ describe("websocket: source", { timeout: 60_000 }, () => {
     await eventually("it comes again", () => gateway.received.length === 6);
     gateway.release(1);
     await aWhile();
-    assert.equal(feed.acks.length, 3, "outcomes of the lost connection come to nothing");
+    assert.equal(feed.acks.length, 3, "no outcome of the lost connection is acknowledged");
     gateway.release();
     await eventually("it is acknowledged once", () => feed.acks.join() === "1,2,3,4");
     await source.stop();

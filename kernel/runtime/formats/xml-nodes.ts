@@ -1,5 +1,5 @@
 /**
- * What was parsed from XML, in either form, as a tree of nodes (XPath 1.0, §5): elements, attributes and texts, which know where they stand.
+ * A tree of nodes over a value that was parsed from XML, in either form (XPath 1.0, §5): elements, attributes and texts, each with its parent.
  * Nodes are made when they are asked for, each once, so that each is itself.
  */
 export type NodeKind = "document" | "element" | "attribute" | "text" | "instruction";
