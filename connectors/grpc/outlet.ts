@@ -19,6 +19,7 @@ import {
   size,
 } from "#gateway/contract";
 import { parseUrl, withoutSecrets } from "../shared/explain.ts";
+import { credentialsHeader, type HeaderCredentials, headerCredentialsSchema } from "../shared/header-credentials.ts";
 import { brokerLimits, quoteLimits } from "../shared/limits.ts";
 import { Link, type Opening } from "../shared/link.ts";
 import { checkTls, readTls, type TlsConfig, tlsSchema } from "../shared/tls.ts";
@@ -35,11 +36,7 @@ export interface GrpcOutletConfig extends ProtoSettings {
   readonly url: string;
   readonly timeout: number;
   readonly metadata: Readonly<Record<string, string>>;
-  readonly auth?: {
-    readonly bearer?: string;
-    readonly basic?: string;
-    readonly apiKey?: { readonly header: string; readonly key: string };
-  };
+  readonly auth?: HeaderCredentials;
   readonly answerLimit: number;
   readonly heartbeat?: number;
   readonly tls?: TlsConfig;
@@ -76,7 +73,7 @@ class GrpcOutlet implements Outlet {
     checkTls(config.url, config.tls, { "grpc:": "grpcs:" });
     parseUrl(config.url, ["grpc:", "grpcs:"]);
     this.#peer = withoutSecrets(config.url);
-    this.#headers = { ...config.metadata, ...credentials(config.auth) };
+    this.#headers = { ...config.metadata, ...credentialsHeader(config.auth ?? {}) };
     this.#link = new Link<Session>({
       context,
       peer: this.#peer,
@@ -231,13 +228,6 @@ class GrpcOutlet implements Outlet {
   }
 }
 
-function credentials(auth: GrpcOutletConfig["auth"]): Readonly<Record<string, string>> {
-  if (auth === undefined) return {};
-  const { bearer, basic, apiKey } = auth;
-  if (apiKey !== undefined) return { [apiKey.header]: apiKey.key };
-  return { authorization: bearer === undefined ? `Basic ${Buffer.from(basic ?? "").toString("base64")}` : `Bearer ${bearer}` };
-}
-
 const unreached = (error: CodedError): OutletError =>
   new OutletError(error.code, error.message, { retryable: true, unreached: true, cause: error });
 
@@ -322,8 +312,6 @@ function reasonOf({ client }: Session, { clock }: OutletContext): Promise<Error>
   });
 }
 
-const text = { type: "string", minLength: 1 } as const;
-
 export const grpcOutlet: OutletDefinition<GrpcOutletConfig> = {
   name: "grpc",
   summary: "To unary gRPC methods, by a `.proto` file of the project.",
@@ -368,26 +356,7 @@ as for the source.
         minProperties: 1,
         maxProperties: 1,
         description: "Credentials of every call, as metadata.",
-        properties: {
-          bearer: { ...text, description: "Token, sent as `authorization: Bearer …`.", examples: ["${ORDERS_TOKEN}"] },
-          basic: { ...text, pattern: "^[^:]+:", patternErrorMessage: "must be user:password", description: "`user:password`." },
-          apiKey: {
-            type: "object",
-            additionalProperties: false,
-            required: ["key"],
-            description: "A key in metadata.",
-            properties: {
-              header: {
-                type: "string",
-                default: "x-api-key",
-                pattern: "^[a-z0-9-]+$",
-                patternErrorMessage: "must be a name of metadata in lower case",
-                description: "Its name.",
-              },
-              key: { ...text, description: "The key.", examples: ["${ORDERS_KEY}"] },
-            },
-          },
-        },
+        properties: headerCredentialsSchema("ORDERS"),
       },
       answerLimit: size(
         `Longest reply message; at most ${grpcLimits.mostMessageBytes / 2 ** 20}MiB.`,

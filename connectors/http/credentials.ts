@@ -3,17 +3,14 @@ import { randomBytes } from "node:crypto";
 import { headerList, type Headers } from "#abi";
 import type { JsonSchema } from "#gateway/contract";
 import { digestAuthorization, type DigestChallenge, digestChallenge } from "./digest.ts";
+import { credentialsHeader, type HeaderCredentials, headerCredentialsSchema } from "../shared/header-credentials.ts";
 import { OAuth2Credentials, type OAuth2Config, oauth2Schema, type TokenPorts } from "../shared/oauth2.ts";
 import { awsTime, sha256 } from "../shared/sigv4.ts";
 import { sigV4Authorization, type SigV4Config, sigV4Schema } from "./sigv4.ts";
 
-export interface OutletAuthConfig {
-  readonly bearer?: string;
-  /** `user:password` */
-  readonly basic?: string;
+export interface OutletAuthConfig extends HeaderCredentials {
   /** `user:password` */
   readonly digest?: string;
-  readonly apiKey?: { readonly header: string; readonly key: string };
   readonly oauth2?: OAuth2Config;
   readonly sigv4?: SigV4Config;
 }
@@ -27,29 +24,7 @@ export const outletAuthSchema: JsonSchema = {
   maxProperties: 1,
   description: "Credentials of every request. Default: none but those in `url` and `headers`.",
   properties: {
-    bearer: { ...text, description: "Token, sent as `Authorization: Bearer …`.", examples: ["${ERP_TOKEN}"] },
-    basic: {
-      ...text,
-      pattern: "^[^:]+:",
-      patternErrorMessage: "must be user:password",
-      description: "`user:password`, sent as `Authorization: Basic …`.",
-    },
-    apiKey: {
-      type: "object",
-      additionalProperties: false,
-      required: ["key"],
-      description: "A key in a header.",
-      properties: {
-        header: {
-          type: "string",
-          default: "x-api-key",
-          pattern: "^[a-z0-9-]+$",
-          patternErrorMessage: "must be a header name in lower case",
-          description: "Name of the header.",
-        },
-        key: { ...text, description: "The key.", examples: ["${ERP_KEY}"] },
-      },
-    },
+    ...headerCredentialsSchema("ERP"),
     digest: {
       ...text,
       pattern: "^[^:]+:",
@@ -150,11 +125,8 @@ class DigestCredentials implements OutletCredentials {
 
 /** Does no more than look at the configuration, as `create` of an outlet. Throws MF_URL_INVALID, MF_OAUTH2_CLIENT. */
 export function outletCredentials(config: OutletAuthConfig, ports: TokenPorts): OutletCredentials {
-  const { bearer, basic, digest, apiKey, oauth2, sigv4 } = config;
-  if (apiKey !== undefined) return fixed({ [apiKey.header]: apiKey.key });
-  if (bearer !== undefined) return fixed({ authorization: `Bearer ${bearer}` });
-  if (basic !== undefined) return fixed({ authorization: `Basic ${Buffer.from(basic).toString("base64")}` });
+  const { digest, oauth2, sigv4 } = config;
   if (digest !== undefined) return new DigestCredentials(digest);
   if (sigv4 !== undefined) return new SigV4Credentials(sigv4, () => ports.clock.now());
-  return oauth2 === undefined ? fixed({}) : new OAuth2Credentials(oauth2, ports);
+  return oauth2 === undefined ? fixed(credentialsHeader(config)) : new OAuth2Credentials(oauth2, ports);
 }

@@ -1,18 +1,13 @@
 /** Credentials of the handshake. */
 import { CodedError } from "#base";
 import { type ConnectorContext, type JsonSchema, newAgent, unsendable } from "#gateway/contract";
+import { credentialsHeader, type HeaderCredentials, headerCredentialsSchema } from "../shared/header-credentials.ts";
 import type { Opening } from "../shared/link.ts";
 import { OAuth2Credentials, type OAuth2Config, oauth2Schema } from "../shared/oauth2.ts";
 
-export interface SocketAuth {
-  readonly bearer?: string;
-  /** `user:password` */
-  readonly basic?: string;
-  readonly apiKey?: { readonly header: string; readonly key: string };
+export interface SocketAuth extends HeaderCredentials {
   readonly oauth2?: OAuth2Config;
 }
-
-const text = { type: "string", minLength: 1 } as const;
 
 export const socketAuthSchema: JsonSchema = {
   type: "object",
@@ -21,24 +16,7 @@ export const socketAuthSchema: JsonSchema = {
   maxProperties: 1,
   description: "Credentials of the handshake. Default: none but those in `url` and `headers`.",
   properties: {
-    bearer: { ...text, description: "Token, sent as `Authorization: Bearer …`.", examples: ["${FEED_TOKEN}"] },
-    basic: { ...text, pattern: "^[^:]+:", patternErrorMessage: "must be user:password", description: "`user:password`." },
-    apiKey: {
-      type: "object",
-      additionalProperties: false,
-      required: ["key"],
-      description: "A key in a header.",
-      properties: {
-        header: {
-          type: "string",
-          default: "x-api-key",
-          pattern: "^[a-z0-9-]+$",
-          patternErrorMessage: "must be a header name in lower case",
-          description: "Name of the header.",
-        },
-        key: { ...text, description: "The key.", examples: ["${FEED_KEY}"] },
-      },
-    },
+    ...headerCredentialsSchema("FEED"),
     oauth2: oauth2Schema,
   },
 };
@@ -84,11 +62,9 @@ function oauth2(
 }
 
 function fixedHeaders({ username, password }: URL, auth: SocketAuth | undefined): Readonly<Record<string, string>> {
-  const { bearer, basic, apiKey } = auth ?? {};
-  if (apiKey !== undefined) return { [apiKey.header]: apiKey.key };
-  if (bearer !== undefined) return { authorization: `Bearer ${bearer}` };
-  const pair = basic ?? (username === "" && password === "" ? undefined : `${decoded(username)}:${decoded(password)}`);
-  return pair === undefined ? {} : { authorization: `Basic ${Buffer.from(pair).toString("base64")}` };
+  const own = credentialsHeader(auth ?? {});
+  if (Object.keys(own).length > 0 || (username === "" && password === "")) return own;
+  return credentialsHeader({ basic: `${decoded(username)}:${decoded(password)}` });
 }
 
 function decoded(text: string): string {
