@@ -4,9 +4,8 @@ import { chmod, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { installed } from "../testing/brokers.ts";
-import { makeCertificates } from "../testing/certificates.ts";
 import { drop, fileNames, folderCase, isDone, names } from "../testing/folder.case.ts";
-import { type FtpServerOptions, ftpServer, noVsftpd } from "../testing/ftp-server.ts";
+import { type FtpServerOptions, ftpServer, noVsftpd, trustedFtpServer } from "../testing/ftp-server.ts";
 import { aWhile, configured, eventually, testContext, toldBy } from "../testing/rig.ts";
 import { loadClient } from "./client.ts";
 import { ftpSource, type FtpSourceConfig } from "./source.ts";
@@ -17,13 +16,7 @@ after(async () => {
   for (const dir of made) await rm(dir, { recursive: true });
 });
 
-/** A server with TLS, and a login that trusts it. */
-async function open(options: FtpServerOptions = {}) {
-  const { dir } = await makeCertificates();
-  made.push(dir);
-  const server = await ftpServer({ certificates: dir, ...options });
-  return { ...server, login: { ...server.login, tls: { ca: join(dir, "ca.pem") } } };
-}
+const open = (options: FtpServerOptions = {}) => trustedFtpServer(made, options);
 
 const pathOf = (dir: string): string => `/files${dir.split("/root/files")[1] ?? ""}`;
 const rig = folderCase({

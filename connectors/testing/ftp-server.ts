@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { PrivateBroker } from "./brokers.ts";
+import { makeCertificates } from "./certificates.ts";
 
 const program = "/usr/sbin/vsftpd";
 
@@ -16,7 +17,7 @@ export interface FtpServer {
   readonly broker: PrivateBroker;
   /** Folder of the test's files, as the test sees it; to a client it is `/files`. What a test puts there must be writable for all. */
   readonly files: string;
-  readonly login: { readonly host: string; readonly port: number; readonly user: string; readonly password: string };
+  readonly login: { readonly host: string; readonly port: number; readonly user: string; readonly password: string; readonly tls?: object };
 }
 
 export interface FtpServerOptions {
@@ -81,4 +82,12 @@ export async function ftpServer({ certificates, implicit = false, more = [] }: F
     files: join(broker.dir, "root", "files"),
     login: { host: "127.0.0.1", port: broker.port, user: "anonymous", password },
   };
+}
+
+/** A server with TLS whose authority the login names. `made` gets the folder of its certificates, to be removed at the end. */
+export async function trustedFtpServer(made: string[], options: FtpServerOptions = {}): Promise<FtpServer> {
+  const { dir } = await makeCertificates();
+  made.push(dir);
+  const server = await ftpServer({ certificates: dir, ...options });
+  return { ...server, login: { ...server.login, tls: { ca: join(dir, "ca.pem") } } };
 }
