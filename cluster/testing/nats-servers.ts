@@ -5,7 +5,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { connect } from "@nats-io/transport-node";
-import { jetstreamManager } from "@nats-io/jetstream";
+import { type JetStreamManager, jetstreamManager, StorageType } from "@nats-io/jetstream";
 import { freePort } from "../../base/testing/free-port.ts";
 import { installed, PrivateBroker } from "../../connectors/testing/brokers.ts";
 
@@ -19,6 +19,12 @@ export interface ServersOptions {
 }
 
 const patienceMs = 30_000;
+
+/** Rejects while the leader does not know so many servers yet. */
+async function place(manager: JetStreamManager, replicas: number): Promise<void> {
+  await manager.streams.add({ name: "PLACED", subjects: ["placed"], num_replicas: replicas, storage: StorageType.Memory });
+  await manager.streams.delete("PLACED");
+}
 
 export class NatsServers {
   /** In the order they were started. */
@@ -64,18 +70,19 @@ export class NatsServers {
     return broker;
   }
 
-  /** Resolves once JetStream answers through each server, which a majority must have elected a leader for. */
+  /** Resolves once JetStream answers through each server, which a majority must have elected a leader for, and that leader places a stream on all. */
   async ready(): Promise<void> {
-    for (const { port } of this.each) await this.#answers(`127.0.0.1:${port}`);
+    for (const { port } of this.each) await this.#until(`127.0.0.1:${port}`, async (manager) => void (await manager.getAccountInfo()));
+    if (this.each.length > 1) await this.#until(`127.0.0.1:${this.at(0).port}`, (manager) => place(manager, this.each.length));
   }
 
-  async #answers(servers: string): Promise<void> {
+  async #until(servers: string, run: (manager: JetStreamManager) => Promise<void>): Promise<void> {
     let last: unknown;
     for (const end = Date.now() + patienceMs; Date.now() < end; await new Promise((resolve) => setTimeout(resolve, 100))) {
       const connection = await connect({ servers, timeout: 1_000, reconnect: false }).catch((error: unknown) => void (last = error));
       if (!connection) continue;
       try {
-        await (await jetstreamManager(connection, { timeout: 1_000 })).getAccountInfo();
+        await run(await jetstreamManager(connection, { timeout: 1_000 }));
         return;
       } catch (error) {
         last = error;
