@@ -22,7 +22,7 @@ export function kernelOf({ manifest, kernel }: Image): Kernel {
 /** Parts of the runtime whose natives work with keys. */
 const keyParts = /^mayfly:.*\bweb\/keys\/(?:aes|derive|rsa|ec|okp)$/;
 /** Parts with natives of their own. */
-const otherParts = /^mayfly:.*\b(?:web\/(?:compression|structured-clone)|formats\/(?:xml|csv))$/;
+const otherParts = /^mayfly:.*\b(?:web\/(?:compression|structured-clone|multibyte\/[a-z-]+)|formats\/(?:xml|csv))$/;
 
 /** The kernel that a standalone executable of the image links: without the natives of parts that it does not have. */
 export function linkedKernelOf(image: Image): Kernel {

@@ -32,6 +32,9 @@ export const nativeFunctions = [
   "unlikeRows",
   "xmlText",
   "decodeMultibyte",
+  "encodeBytes",
+  "encodeUtf16",
+  "encodeMultibyte",
 ] as const;
 
 export type NativeName = (typeof nativeFunctions)[number];

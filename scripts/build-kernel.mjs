@@ -39,8 +39,19 @@ async function buildNative(root, layout) {
 
 /** The natives of keys (kernel/native/crypto.ts): exports that an executable of a flow without keys does without. */
 const keyNatives = ["js_aes", "js_curve", "js_edwards", "js_modularPower", "js_repeatHmac", "js_rsaPrivate"];
-/** Those of other parts of the runtime: formats, compression, structuredClone. */
-const partNatives = ["js_inflate", "js_deflate", "js_clone", "js_csv", "js_csvText", "js_unlikeRows", "js_xml", "js_xmlText"];
+/** Those of other parts of the runtime: formats, compression, structuredClone, charsets of several bytes a character. */
+const partNatives = [
+  "js_inflate",
+  "js_deflate",
+  "js_clone",
+  "js_csv",
+  "js_csvText",
+  "js_unlikeRows",
+  "js_xml",
+  "js_xmlText",
+  "js_decodeMultibyte",
+  "js_encodeMultibyte",
+];
 
 /** The natives without those named, which trap, and what only they call. Their places in the table stay, and every address. */
 async function without(native, names) {

@@ -13,7 +13,7 @@ import {
   partAddress,
 } from "./functions";
 import { js_aes, js_curve, js_edwards, js_modularPower, js_repeatHmac, js_rsaPrivate } from "./crypto";
-import { js_clone, js_csv, js_csvText, js_decodeBytes, js_decodeMultibyte, js_unlikeRows, js_xml, js_xmlText } from "./formats";
+import { js_clone, js_csv, js_csvText, js_decodeBytes, js_decodeMultibyte, js_encodeBytes, js_encodeMultibyte, js_encodeUtf16, js_unlikeRows, js_xml, js_xmlText } from "./formats";
 import { js_deflate, js_inflate } from "./packing";
 import { rememberPrototypes } from "./json-write";
 import { notePlace, notePlaceNow, rememberError } from "./place";
@@ -37,7 +37,7 @@ const settledAsFailed: i32 = 2;
 
 /** The natives of parts, by name: an executable whose flow does not have them is built without (scripts/build-kernel.mjs). */
 export { js_aes, js_curve, js_edwards, js_modularPower, js_repeatHmac, js_rsaPrivate };
-export { js_clone, js_csv, js_csvText, js_deflate, js_inflate, js_unlikeRows, js_xml, js_xmlText };
+export { js_clone, js_csv, js_csvText, js_decodeMultibyte, js_deflate, js_encodeMultibyte, js_inflate, js_unlikeRows, js_xml, js_xmlText };
 
 /** Prepares the buffers and remembers the context. Once, at image build, after the engine's own start. */
 export function boot(): void {
@@ -96,6 +96,9 @@ function functionIndex(index: i32): u32 {
     case 29: { const f = js_unlikeRows; return f.index; }
     case 30: { const f = js_xmlText; return f.index; }
     case 31: { const f = js_decodeMultibyte; return f.index; }
+    case 32: { const f = js_encodeBytes; return f.index; }
+    case 33: { const f = js_encodeUtf16; return f.index; }
+    case 34: { const f = js_encodeMultibyte; return f.index; }
     default: return 0;
   }
 }

@@ -1,10 +1,12 @@
 /** The formats' functions of kernel/runtime/native.ts (functions.ts has the others). */
 import { clonePlain } from "./clone";
+import { encodeBytes, encodeUtf16, reverseBytes } from "./charset-write";
 import { beginCsv, parseCsv } from "./csv";
 import { csvText, unlikeRows } from "./csv-write";
-import { Context, exceptionValue, JS_FreeCString, JS_NewStringLen, JS_NewStringUTF16, JS_ThrowTypeError, JS_ToCStringLen2, js_free, js_malloc, JSValue, tagOf, tagRope, tagString } from "./engine";
+import { Context, exceptionValue, JS_FreeCString, JS_NewNumber, JS_NewStringLen, JS_NewStringUTF16, JS_NewUint8ArrayCopy, JS_ThrowTypeError, JS_ToCStringLen2, js_free, js_malloc, JSValue, tagOf, tagRope, tagString, trueValue } from "./engine";
 import { argument, bytesOf, integer, noBytes } from "./functions";
 import { decodeMultibyte, stateBytes, tableBytes } from "./multibyte";
+import { encodeMultibyte, invertIndex, mostBytes, pointerBytes } from "./multibyte-write";
 import { scratch } from "./state";
 import { asciiRun, decode, malformedAt, throwMalformed } from "./text";
 import { parseXml } from "./xml";
@@ -135,6 +137,69 @@ export function js_decodeMultibyte(context: Context, self: JSValue, count: i32, 
   const written = decodeMultibyte(charset, at, length, units, <u32>integer(argument(values, count, 5)), table, state, options);
   const value = JS_NewStringUTF16(context, units, written);
   js_free(context, units);
+  return value;
+}
+
+/** Bytes that were written, or the place of what the charset lacks. */
+function encoded(context: Context, bytes: usize, written: i32): JSValue {
+  return written < 0 ? JS_NewNumber(context, -1 - written) : JS_NewUint8ArrayCopy(context, bytes, written);
+}
+
+/** The engine's bytes of a text, their number in scratch()+0; 0: an exception stands. */
+function textOf(context: Context, value: JSValue): usize {
+  if (isText(value)) return JS_ToCStringLen2(context, scratch(), value, 0);
+  JS_ThrowTypeError(context, noText, 0);
+  return 0;
+}
+
+export function js_encodeBytes(context: Context, self: JSValue, count: i32, values: usize): JSValue {
+  if (!readHigh(context, argument(values, count, 1))) return exceptionValue;
+  const text = textOf(context, argument(values, count, 0));
+  if (text === 0) return exceptionValue;
+  const length = load<u32>(scratch());
+  const reverse = js_malloc(context, reverseBytes + length);
+  let value = exceptionValue;
+  if (reverse !== 0) {
+    const out = reverse + reverseBytes;
+    value = encoded(context, out, encodeBytes(text, length, high, reverse, out, argument(values, count, 2) === trueValue));
+    js_free(context, reverse);
+  }
+  JS_FreeCString(context, text);
+  return value;
+}
+
+export function js_encodeUtf16(context: Context, self: JSValue, count: i32, values: usize): JSValue {
+  const text = textOf(context, argument(values, count, 0));
+  if (text === 0) return exceptionValue;
+  const length = load<u32>(scratch());
+  const out = js_malloc(context, (<usize>length << 1) + 2); // never nothing, which is no allocation
+  let value = exceptionValue;
+  if (out !== 0) {
+    value = encoded(context, out, encodeUtf16(text, length, out, argument(values, count, 1) === trueValue, argument(values, count, 2) === trueValue));
+    js_free(context, out);
+  }
+  JS_FreeCString(context, text);
+  return value;
+}
+
+/** Throws TypeError for a charset that is not there, and for tables that are too short for it. */
+export function js_encodeMultibyte(context: Context, self: JSValue, count: i32, values: usize): JSValue {
+  const charset = <u32>integer(argument(values, count, 1));
+  const table = bytesOf(context, argument(values, count, 2));
+  if (table === noBytes) return exceptionValue;
+  if (tableBytes(charset) === 0 || load<u32>(scratch()) < tableBytes(charset)) return JS_ThrowTypeError(context, noText, 0);
+  const text = textOf(context, argument(values, count, 0));
+  if (text === 0) return exceptionValue;
+  const length = load<u32>(scratch());
+  const pointers = js_malloc(context, pointerBytes(charset) + mostBytes(length));
+  let value = exceptionValue;
+  if (pointers !== 0) {
+    const out = pointers + pointerBytes(charset);
+    invertIndex(charset, table, pointers);
+    value = encoded(context, out, encodeMultibyte(charset, text, length, out, table, pointers, <u32>integer(argument(values, count, 3))));
+    js_free(context, pointers);
+  }
+  JS_FreeCString(context, text);
   return value;
 }
 

@@ -14,11 +14,11 @@ import { asciiRun } from "./text";
 export const stateBytes: u32 = 16;
 const atSet: usize = 0, atChosen: usize = 4, atRead: usize = 8, atMalformed: usize = 12;
 
-const gb18030: u32 = 0, big5: u32 = 1, eucJp: u32 = 2, iso2022Jp: u32 = 3, shiftJis: u32 = 4;
+export const gb18030: u32 = 0, big5: u32 = 1, eucJp: u32 = 2, iso2022Jp: u32 = 3, shiftJis: u32 = 4;
 
 /** Pointers of an index. */
-const gbPointers: u32 = 23940, big5Pointers: u32 = 19782, jis0208Pointers: u32 = 11104, jis0212Pointers: u32 = 7211, koreanPointers: u32 = 23750;
-const gbRanges: u32 = 207;
+export const gbPointers: u32 = 23940, big5Pointers: u32 = 19782, jis0208Pointers: u32 = 11104, jis0212Pointers: u32 = 7211, koreanPointers: u32 = 23750;
+export const gbRanges: u32 = 207;
 
 /** Bytes of the tables that a charset has; 0 for a charset that is not there. */
 export function tableBytes(charset: u32): u32 {
@@ -54,7 +54,7 @@ function pairOf(code: u32, trail: u32): u32 {
 
 // @ts-ignore: decorator
 @inline
-function within(byte: u32, first: u32, last: u32): bool {
+export function within(byte: u32, first: u32, last: u32): bool {
   return byte - first <= last - first;
 }
 

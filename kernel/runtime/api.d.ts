@@ -116,7 +116,10 @@ export type SentHeaders =
 export interface SendOptions {
   /** Messages of one key leave in order. At most 1024 bytes. */
   readonly key?: string | undefined;
-  /** Default: text/plain for a string, application/octet-stream for bytes, the own type of a message, an answer, a Blob or a FormData, else application/json. */
+  /**
+   * Default: text/plain for a string, application/octet-stream for bytes, the own type of a message, an answer, a Blob or a FormData, else
+   * application/json. A string, or JSON, is written in the charset that it names.
+   */
   readonly contentType?: string | undefined;
   readonly headers?: SentHeaders | undefined;
   /** Not before so much time has passed: milliseconds, or "1h", "2d". Until then others of its key go first. */
@@ -373,11 +376,15 @@ export const json: {
   stringify(value: unknown, options?: { readonly indent?: number }): string;
 };
 
-/** UTF-8 text and its bytes. */
+/** Text and its bytes, in UTF-8 or another charset. */
 export const text: {
   /** Throws MF_CHARSET_UNKNOWN, and MF_TEXT_INVALID with the offset of the first malformed byte. A byte order mark counts more than `charset`. */
   parse(bytes: Uint8Array, charset?: string, options?: TextOptions): string;
-  stringify(value: string): Uint8Array;
+  /**
+   * Throws MF_CHARSET_UNKNOWN, and MF_TEXT_UNMAPPABLE with the first character that the charset lacks; `replace` writes a question mark for each.
+   * UTF-16 has a byte order mark unless the charset names the order of bytes (`utf-16le`); in UTF-8 lone surrogates become U+FFFD.
+   */
+  stringify(value: string, charset?: string, options?: { readonly unmappable?: "refuse" | "replace" | undefined }): Uint8Array;
 };
 
 /** An element as an object: children by name, an array where a name repeats; attributes as `@name`; text as `#text`. */

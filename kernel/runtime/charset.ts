@@ -33,6 +33,10 @@ export function addCharset(name: Encoding, all: string, high: string): void {
 /** Malformed bytes in the charset: an error that names the first, unless they are replaced with U+FFFD. */
 export type Malformed = "refuse" | "replace";
 
+export interface TextOptions {
+  readonly malformed?: Malformed | undefined;
+}
+
 export interface DecoderOptions {
   readonly malformed: Malformed;
   /** More bytes follow, so that what begins a character at the end waits for them. */
@@ -47,21 +51,32 @@ export interface Decoder {
   /** How many of these bytes it read. The others must be given once more, before the next. */
   readonly read: number;
 }
-const decoders: Record<string, () => Decoder> = table({});
+
+/** A charset of several bytes a character. */
+export interface Codec {
+  readonly decoder: () => Decoder;
+  /** The bytes of a text, with question marks for what the charset lacks, or the place of the first such character. */
+  readonly encode: (value: string, replaces: boolean) => Uint8Array | number;
+}
+const codecs: Record<string, Codec> = table({});
 
 /** Adds an encoding of several bytes a character. */
-export function addDecoder(name: Encoding, all: string, make: () => Decoder): void {
+export function addCodec(name: Encoding, all: string, codec: Codec): void {
   addLabels(name, all);
-  decoders[name] = make;
+  codecs[name] = codec;
 }
 
 /** A new decoder; undefined for UTF-8, UTF-16 and encodings of one byte a character. */
 export function decoderOf(encoding: Encoding): Decoder | undefined {
-  return decoders[encoding]?.();
+  return codecs[encoding]?.decoder();
+}
+
+function plainLabel(label: string): string {
+  return label.replace(/^[\t\n\f\r ]+|[\t\n\f\r ]+$/g, "").toLowerCase();
 }
 
 export function encodingOf(label: string): Encoding | undefined {
-  return labels[label.replace(/^[\t\n\f\r ]+|[\t\n\f\r ]+$/g, "").toLowerCase()];
+  return labels[plainLabel(label)];
 }
 
 /** Advice for a charset that is not known. */
@@ -150,4 +165,46 @@ export function decodeText(bytes: Uint8Array, charset: string, malformed: Malfor
 
 export function withoutMark(text: string): string {
   return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+}
+
+/** Characters that a charset lacks: an error that names the first, or a question mark each. */
+export type Unmappable = "refuse" | "replace";
+
+const nothing128 = "\ufffd".repeat(128);
+const controls = String.fromCharCode(...Array.from({ length: 32 }, (_, index) => 0x80 + index));
+
+/**
+ * The characters from 0x80 on that are written under this label. Where the web reads ASCII and ISO 8859-1, -9 and -11 as charsets of Windows,
+ * which have more characters, others do not: those are not written.
+ */
+function writtenHigh(label: string, encoding: Encoding): string | undefined {
+  const high = highs[encoding];
+  if (high === undefined || !/^windows-(?:1252|1254|874)$/.test(encoding)) return high;
+  if (/ascii|^ansi/.test(label)) return nothing128;
+  return /^(?:windows-|(?:x-)?cp125|dos-)/.test(label) ? high : controls + high.slice(32);
+}
+
+function encoded(value: string, label: string, encoding: Encoding, replaces: boolean): Uint8Array | number {
+  const codec = codecs[encoding];
+  if (codec !== undefined) return codec.encode(value, replaces);
+  const high = writtenHigh(label, encoding);
+  if (high !== undefined) return native.encodeBytes(value, high, replaces);
+  // A name without an order of bytes calls for a mark (RFC 2781 §4.3).
+  return native.encodeUtf16(encoding === label ? value : `\ufeff${value}`, encoding === "utf-16be", replaces);
+}
+
+/** The bytes of a text in a charset; undefined for one that is not known. Throws TypeError for a character that it lacks, with its place. */
+export function encodeText(value: string, charset: string, unmappable: Unmappable = "refuse"): Uint8Array | undefined {
+  const label = plainLabel(charset);
+  const encoding = labels[label];
+  if (encoding === undefined || encoding === "utf-8") return encoding && native.encodeUtf8(value);
+  const written = encoded(value, label, encoding, unmappable === "replace");
+  if (typeof written !== "number") return written;
+  const code = value.codePointAt(written)!;
+  throw new TypeError(`${charset} has no ${show(code)}, which is character ${written} of the text`);
+}
+
+function show(code: number): string {
+  const name = `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
+  return code < 0xa0 || (code >= 0xd800 && code <= 0xdfff) ? name : `${String.fromCodePoint(code)} (${name})`;
 }

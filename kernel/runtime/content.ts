@@ -5,7 +5,8 @@ import { FlowError, isEngineFailure } from "./errors.ts";
 import { bodyValue, type Form, readForm, withParts } from "./bodies.ts";
 import { csv, xml } from "./formats.ts";
 import { native } from "./machine.ts";
-import { decodeText, knownCharsets, type Malformed, withoutMark } from "./charset.ts";
+import { decodeText, knownCharsets, type TextOptions, withoutMark } from "./charset.ts";
+import { bytesIn } from "./values.ts";
 
 /** A header's name → its text; the values of a repeated one with commas between them. */
 export type Headers = Readonly<Record<string, string>> & { readonly [listsOf]?: Lists };
@@ -35,10 +36,6 @@ const listSeparator = ", "; // RFC 9110, 5.3
 
 /** Codes that say nothing about what is in a body. */
 const notOfTheBody: ReadonlySet<string> = new Set(["MF_FORMAT_NOT_LINKED", "MF_BODY_CLAIMED"]);
-
-export interface TextOptions {
-  readonly malformed?: Malformed | undefined;
-}
 
 const charsetParameter = /;\s*charset\s*=\s*"?([^";\s]+)/i;
 
@@ -272,6 +269,13 @@ export function serialise(value: unknown, code: string): string | Uint8Array {
   }
   serialisedType = jsonType;
   return toJson(value, code);
+}
+
+/** A body whose content type is another than that of `serialise`: a text is written in the charset that it names. */
+export function inCharset(body: string | Uint8Array, contentType: string): string | Uint8Array {
+  if (typeof body !== "string" || body === "") return body;
+  const charset = charsetOf(contentType);
+  return charset === "utf-8" ? body : bytesIn(body, charset);
 }
 
 /** The same as bytes, with its content type. */

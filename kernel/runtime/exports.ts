@@ -6,7 +6,7 @@ import { abandonCall, Answer, call, lastCall } from "./calls.ts";
 import { bodyValue, onBlob, onBody, onForm, readBlob, readForm } from "./bodies.ts";
 import {
   addCharset,
-  addDecoder,
+  addCodec,
   decodeSingle,
   decoderOf,
   decodeText,
@@ -65,7 +65,7 @@ export const kernel = {
   decodeSingle,
   decoderOf,
   addCharset,
-  addDecoder,
+  addCodec,
   encodingOf,
   knownCharsets,
   markedEncoding,

@@ -1,6 +1,7 @@
 /** The message a machine was started for. There is one for each machine, so there is one object, built at boot. */
 import type { Batch, CsvParseOptions, Message as PublicMessage, Parameters, XmlElement, XmlParseOptions } from "./api.d.ts";
-import { Content, type Headers, type TextOptions } from "./content.ts";
+import type { TextOptions } from "./charset.ts";
+import { Content, type Headers } from "./content.ts";
 import { requireHandler } from "./effects.ts";
 import { FlowError } from "./errors.ts";
 import { native } from "./machine.ts";

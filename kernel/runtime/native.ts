@@ -79,6 +79,15 @@ export interface Native {
    */
   decodeMultibyte(bytes: Uint8Array, charset: number, tables: Uint8Array, state: Uint8Array, options: number, most: number): string;
   /**
+   * A text in a charset of one byte a character; `high` are the 128 characters of the bytes from 0x80 on, U+FFFD for none. What the charset lacks
+   * becomes a question mark; unless `replaces`, the place of the first such character, in UTF-16 units, is the result.
+   */
+  encodeBytes(text: string, high: string, replaces: boolean): Uint8Array | number;
+  /** The same in UTF-16, which lacks lone surrogates; U+FFFD replaces them. */
+  encodeUtf16(text: string, bigEndian: boolean, replaces: boolean): Uint8Array | number;
+  /** The same in a charset of several bytes a character; `tables` as for `decodeMultibyte`. Options: 1 replaces, 2 for GBK, which is the 0 of GB18030. */
+  encodeMultibyte(text: string, charset: number, tables: Uint8Array, options: number): Uint8Array | number;
+  /**
    * Goes on to inflate or deflate `input`, which is the same in every call; `work` keeps where it is (kernel/native/inflate.ts, deflate.ts have its
    * layout), zeroes at first. Gives the bytes of output in it, which the next call overwrites; inflate -1 for input that ends early, -2 for damage.
    */

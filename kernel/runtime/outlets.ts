@@ -2,7 +2,7 @@
 import { hardLimits } from "../../abi/limits.ts";
 import type { Outlet as PublicOutlet, RequestOptions, SendOptions } from "./api.d.ts";
 import { type Answer, call } from "./calls.ts";
-import { headersJson, headersType, serialise, serialisedType } from "./content.ts";
+import { headersJson, headersType, inCharset, serialise, serialisedType } from "./content.ts";
 import { requireEffect } from "./effects.ts";
 import { checkLength, FlowError } from "./errors.ts";
 import { mostSends, native } from "./machine.ts";
@@ -34,9 +34,10 @@ export class Outlet implements PublicOutlet {
         false,
       );
     const storedBody = body === message ? message.storedBody : undefined;
-    const data = storedBody === undefined ? serialise(body, "MF_BODY_UNSERIALISABLE") : "";
+    let data = storedBody === undefined ? serialise(body, "MF_BODY_UNSERIALISABLE") : "";
     const key = options.key;
-    let type = storedBody === undefined ? serialisedType : storedBodyType();
+    const ownType = storedBody === undefined ? serialisedType : storedBodyType();
+    let type = ownType;
     let headers = "{}";
     if (options.headers !== undefined) {
       headers = headersJson(options.headers);
@@ -47,6 +48,7 @@ export class Outlet implements PublicOutlet {
     if (key !== undefined) checkLength(String(key), hardLimits.keyBytes, "the key of a message");
     checkLength(type, hardLimits.nameBytes, "the content type of a message");
     checkLength(headers, hardLimits.headersBytes, "the headers of a message");
+    if (type !== ownType) data = inCharset(data, type);
     const dueMs = options.after === undefined && options.at === undefined ? undefined : dueOf(options);
     requireEffect();
     if (dueMs === undefined) native.emit(sendEffect, this.name, key === undefined ? undefined : String(key), type, headers, data);
@@ -59,8 +61,9 @@ export class Outlet implements PublicOutlet {
     try {
       const empty = body === undefined;
       const storedBody = body === message ? message.storedBody : undefined;
-      const data = empty || storedBody !== undefined ? "" : serialise(body, "MF_BODY_UNSERIALISABLE");
-      let type = empty ? "" : storedBody === undefined ? serialisedType : storedBodyType();
+      let data = empty || storedBody !== undefined ? "" : serialise(body, "MF_BODY_UNSERIALISABLE");
+      const ownType = empty ? "" : storedBody === undefined ? serialisedType : storedBodyType();
+      let type = ownType;
       let headers = "{}";
       if (options.headers !== undefined || options.path !== undefined) {
         headers = requestHeaders(options);
@@ -68,6 +71,7 @@ export class Outlet implements PublicOutlet {
       }
       if (storedBody !== undefined) headers = withHeader(headers, "mayfly-claim", storedBody);
       if (options.contentType !== undefined) type = options.contentType;
+      if (type !== ownType) data = inCharset(data, type);
       const timeout = options.timeout === undefined ? 0 : milliseconds(options.timeout, "timeout");
       return call(requestOperation, this.name, options.method ?? "", type, headers, timeout, data);
     } catch (error) {

@@ -3,7 +3,7 @@
  * can be imported for its types. Nothing here runs a flow: `mayfly run` and `mayfly test` do, in a machine.
  */
 import { createHash, createHmac, randomFillSync, timingSafeEqual as equalInNode } from "node:crypto";
-import { addCharset, addDecoder, decodeText, encodingOf } from "./charset.ts";
+import { addCharset, addCodec, decodeText, encodingOf } from "./charset.ts";
 import * as csvFormat from "./formats/csv-format.ts";
 import * as xmlFormat from "./formats/xml-format.ts";
 import { canonical } from "./formats/xml-canonical.ts";
@@ -59,15 +59,18 @@ const native: Native = {
   xml: (input, options, arrays) => nativeInNode("xml", input, options, arrays),
   decodeBytes: (bytes, high) => nativeInNode("decodeBytes", bytes, high) as string,
   decodeMultibyte: (...values) => nativeInNode("decodeMultibyte", ...values) as string,
+  encodeBytes: (...values) => nativeInNode("encodeBytes", ...values) as Uint8Array | number,
+  encodeUtf16: (...values) => nativeInNode("encodeUtf16", ...values) as Uint8Array | number,
+  encodeMultibyte: (...values) => nativeInNode("encodeMultibyte", ...values) as Uint8Array | number,
   csv: (text, delimiter, options, most, names) => nativeInNode("csv", text, delimiter, options, most, names) as unknown[],
 };
 
 setNative(native);
 eachSingleByte(addCharset);
-addMultibyte(addDecoder, () => native, "simplified-chinese", simplifiedChineseTables);
-addMultibyte(addDecoder, () => native, "traditional-chinese", traditionalChineseTables);
-addMultibyte(addDecoder, () => native, "japanese", japaneseTables);
-addMultibyte(addDecoder, () => native, "korean", koreanTables);
+addMultibyte(addCodec, () => native, "simplified-chinese", simplifiedChineseTables);
+addMultibyte(addCodec, () => native, "traditional-chinese", traditionalChineseTables);
+addMultibyte(addCodec, () => native, "japanese", japaneseTables);
+addMultibyte(addCodec, () => native, "korean", koreanTables);
 const utf8 = { encode: native.encodeUtf8, decode: (bytes: Uint8Array): string => native.decodeUtf8(bytes, false) };
 const xmlMachine: xmlFormat.XmlMachine = { native, decodeText, encodingOf, utf8 };
 xml.link({

@@ -42,12 +42,13 @@ const noMention = /(?!)/;
 const streamMention =
   /(?<!["'])\b(?:(?:Readable|Writable|Transform|TextDecoder|TextEncoder)Stream|(?:Count|ByteLength)QueuingStrategy)\b(?!["'])|\bbody\??\.(?:getReader|pipeTo|pipeThrough|tee|values)\b|\.stream\s*\(\s*\)|\bof\s+[^;{}\n]*\bbody\b/;
 
-/** Labels of charsets as texts; not those that are words of their own, such as "greek" and "l2". */
+/** Labels of charsets, as texts or in a content type; as texts not those that are words of their own, such as "greek" and "l2". */
 const charsetLabels = singleBytes
   .flatMap(([name, labels]) => [name, ...labels.split(" ")])
   .filter((label) => /^[a-z].{2,}/.test(label) && /[\d-]/.test(label));
 function labelMention(labels: readonly string[]): RegExp {
-  return new RegExp(`(["'\`])(?:${labels.map((label) => label.replace(/[.+]/g, "\\$&")).join("|")})\\1`, "i");
+  const all = labels.map((label) => label.replace(/[.+]/g, "\\$&")).join("|");
+  return new RegExp(`(["'\`])(?:${all})\\1|\\bcharset=\\\\?"?(?:${all})(?![\\w:.-])`, "i");
 }
 /** The charsets of several bytes a character of a part, but by no label that is the name of a language. */
 function multibyteMention(part: MultibytePart): RegExp {

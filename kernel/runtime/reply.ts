@@ -2,7 +2,7 @@
 import { hardLimits } from "../../abi/limits.ts";
 import type { ContinueOptions, ReplyOptions } from "./api.d.ts";
 import { Answer } from "./calls.ts";
-import { headersJson, headersType, isPlain, jsonType, serialise, serialisedType, toJson } from "./content.ts";
+import { headersJson, headersType, inCharset, isPlain, jsonType, serialise, serialisedType, toJson } from "./content.ts";
 import { checkLength, FlowError } from "./errors.ts";
 import { native } from "./machine.ts";
 import { requireHandler } from "./effects.ts";
@@ -56,11 +56,15 @@ export function reply(body?: unknown, options?: ReplyOptions): void {
         throw new FlowError("MF_ARGUMENT", `reply: the status ${String(status)} must be from 200 to 599`, false);
       replyStatus = status;
     }
+    let type = contentType;
     if (headers !== undefined) {
       replyHeaders = checkLength(headersJson(headers), hardLimits.headersBytes, "the headers of the reply");
-      replyType = headersType ?? replyType;
+      type ??= headersType;
     }
-    replyType = checkLength(contentType ?? replyType, hardLimits.nameBytes, "the content type of the reply");
+    if (type !== undefined) {
+      replyType = checkLength(type, hardLimits.nameBytes, "the content type of the reply");
+      replyBody = inCharset(replyBody, type);
+    }
   }
   replied = true;
 }
@@ -79,11 +83,11 @@ export function continueAs(body?: unknown, options?: ContinueOptions): void {
   const data = body === undefined ? "" : serialise(body, "MF_BODY_UNSERIALISABLE");
   const type = body === undefined ? "" : serialisedType;
   const headers = options?.headers === undefined ? "{}" : headersJson(options.headers);
-  const named = options?.headers === undefined ? undefined : headersType;
+  const named = options?.contentType ?? (options?.headers === undefined ? undefined : headersType);
   continued = {
-    contentType: checkLength(options?.contentType ?? named ?? type, hardLimits.nameBytes, "the content type of a message"),
+    contentType: checkLength(named ?? type, hardLimits.nameBytes, "the content type of a message"),
     headers: checkLength(headers, hardLimits.headersBytes, "the headers of a message"),
-    body: data,
+    body: named === undefined ? data : inCharset(data, named),
   };
 }
 

@@ -1,8 +1,7 @@
 /** The small helpers `json`, `text` and `timingSafeEqual` of "mayfly". */
 import { FlowError, isEngineFailure } from "./errors.ts";
 import { native } from "./machine.ts";
-import { decodeText, knownCharsets, type Malformed } from "./charset.ts";
-import type { TextOptions } from "./content.ts";
+import { decodeText, encodeText, knownCharsets, type Malformed, type TextOptions, type Unmappable } from "./charset.ts";
 
 export const json = {
   /** Throws MF_JSON_INVALID. */
@@ -29,6 +28,26 @@ function decoding(bytes: Uint8Array, charset: string, malformed: Malformed | und
   }
 }
 
+/** The bytes of a text in a charset. Throws MF_CHARSET_UNKNOWN, and MF_TEXT_UNMAPPABLE for a character that it lacks. */
+export function bytesIn(value: string, charset: string, unmappable?: Unmappable): Uint8Array {
+  let bytes: Uint8Array | undefined;
+  try {
+    bytes = encodeText(value, charset, unmappable);
+  } catch (error) {
+    if (isEngineFailure(error)) throw error;
+    const why = error instanceof Error ? error.message : String(error);
+    throw new FlowError(
+      "MF_TEXT_UNMAPPABLE",
+      `${why}: use another charset, or text.stringify(…, { unmappable: "replace" })`,
+      false,
+      0,
+      error,
+    );
+  }
+  if (bytes === undefined) throw new FlowError("MF_CHARSET_UNKNOWN", `the charset ${charset} is not supported: ${knownCharsets}`, false);
+  return bytes;
+}
+
 export const text = {
   parse(bytes: Uint8Array, charset = "utf-8", options?: TextOptions): string {
     const decoded = decoding(bytes, charset, options?.malformed);
@@ -36,8 +55,8 @@ export const text = {
       throw new FlowError("MF_CHARSET_UNKNOWN", `the charset ${charset} is not supported: ${knownCharsets}`, false);
     return decoded;
   },
-  stringify(value: string): Uint8Array {
-    return native.encodeUtf8(value);
+  stringify(value: string, charset = "utf-8", options?: { readonly unmappable?: Unmappable | undefined }): Uint8Array {
+    return bytesIn(String(value), charset, options?.unmappable);
   },
 };
 

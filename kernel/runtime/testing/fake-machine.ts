@@ -102,9 +102,13 @@ class Door {
     const bytes = (handle: JSValueHandle | undefined): Uint8Array => Uint8Array.from(handle!.toUint8Array());
     const part = (handle: JSValueHandle | undefined): Uint8Array | undefined => this.parts[handle!.toNumber()];
     const give = (value: Uint8Array | undefined): JSValueHandle => (value === undefined ? vm.undefined : vm.newUint8Array(value));
+    const written = (value: unknown): JSValueHandle => (typeof value === "number" ? vm.newNumber(value) : give(value as Uint8Array));
     const decode = (value: Uint8Array, fatal: boolean): JSValueHandle =>
       vm.newString(new TextDecoder("utf-8", { fatal, ignoreBOM: true }).decode(value));
     const parse = vm.evalCode("JSON.parse");
+    const quote = vm.evalCode("JSON.stringify");
+    /** As it is: the package drops a byte order mark. */
+    const textOf = (handle: JSValueHandle | undefined): unknown => JSON.parse(vm.callFunction(quote, vm.undefined, handle!).toString());
     const fill = vm.evalCode("(to, from) => { to.set(from); }");
     const arrayOf = (handle: JSValueHandle): Part => {
       if (handle.isUndefined) return undefined;
@@ -152,6 +156,10 @@ class Door {
         vm.callFunction(fill, vm.undefined, state!, vm.newUint8Array(kept));
         return vm.newString(text);
       },
+      encodeBytes: (text, high, replaces) => written(nativeInNode("encodeBytes", textOf(text), textOf(high), replaces!.toBoolean())),
+      encodeUtf16: (text, isBig, replaces) => written(nativeInNode("encodeUtf16", textOf(text), isBig!.toBoolean(), replaces!.toBoolean())),
+      encodeMultibyte: (text, charset, tables, options) =>
+        written(nativeInNode("encodeMultibyte", textOf(text), charset!.toNumber(), bytes(tables), options!.toNumber())),
       csv: (text, ...values) =>
         vm.hostToHandle(nativeInNode("csv", text!.isString ? text!.toString() : bytes(text), ...values.map((value) => vm.dump(value)))),
       xml: (input, options, arrays) =>

@@ -1,6 +1,6 @@
 /** The readers of bodies in Node, over the machine's natives: a body goes in as pieces of any lengths, its items come out. */
 import {
-  addDecoder,
+  addCodec,
   decoderOf,
   decodeUtf16,
   decodeSingle,
@@ -51,10 +51,10 @@ export const kernelInNode = {
 };
 
 setNative(native);
-addMultibyte(addDecoder, () => native, "simplified-chinese", simplifiedChineseTables);
-addMultibyte(addDecoder, () => native, "traditional-chinese", traditionalChineseTables);
-addMultibyte(addDecoder, () => native, "japanese", japaneseTables);
-addMultibyte(addDecoder, () => native, "korean", koreanTables);
+addMultibyte(addCodec, () => native, "simplified-chinese", simplifiedChineseTables);
+addMultibyte(addCodec, () => native, "traditional-chinese", traditionalChineseTables);
+addMultibyte(addCodec, () => native, "japanese", japaneseTables);
+addMultibyte(addCodec, () => native, "korean", koreanTables);
 (globalThis as unknown as Record<symbol, unknown>)[Symbol.for("mayfly.kernel")] = kernelInNode;
 const [{ openPart }] = await Promise.all([import("../reading.ts"), import("../rows.ts"), import("../lines.ts"), import("../elements.ts")]);
 

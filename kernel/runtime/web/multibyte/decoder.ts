@@ -1,11 +1,12 @@
-/** Decoders of charsets of several bytes a character, which the parts `charsets/…` add. */
-import type { Decoder, DecoderOptions, addDecoder } from "../../charset.ts";
+/** Charsets of several bytes a character, which the parts `charsets/…` add. */
+import type { addCodec, Decoder, DecoderOptions } from "../../charset.ts";
 import type { Native } from "../../native.ts";
 import { multibyteCharsets, type MultibytePart } from "./charsets.ts";
 
 const stateBytes = 16;
 const [readAt, malformedAt] = [8, 12];
 const [refuse, goesOn] = [1, 2];
+const [writeReplaced, writeGbk] = [1, 2];
 
 class MultibyteDecoder implements Decoder {
   readonly #native: Native;
@@ -32,9 +33,13 @@ class MultibyteDecoder implements Decoder {
   }
 }
 
-/** Makes the charsets of a part known. `tables` is called once, with the first decoder. */
-export function addMultibyte(add: typeof addDecoder, native: () => Native, part: MultibytePart, tables: () => Uint8Array): void {
+/** Makes the charsets of a part known. `tables` is called once, with the first text. */
+export function addMultibyte(add: typeof addCodec, native: () => Native, part: MultibytePart, tables: () => Uint8Array): void {
   let made: Uint8Array | undefined;
   for (const { name, labels, number } of multibyteCharsets[part])
-    add(name, `${name} ${labels}`.trimEnd(), () => new MultibyteDecoder(native(), name, number, (made ??= tables())));
+    add(name, `${name} ${labels}`.trimEnd(), {
+      decoder: () => new MultibyteDecoder(native(), name, number, (made ??= tables())),
+      encode: (value, replaces) =>
+        native().encodeMultibyte(value, number, (made ??= tables()), (replaces ? writeReplaced : 0) | (name === "gbk" ? writeGbk : 0)),
+    });
 }

@@ -5,7 +5,7 @@ import { japaneseTables } from "./tables.ts";
 
 const tables = japaneseTables();
 addMultibyte(
-  kernel.addDecoder,
+  kernel.addCodec,
   () => kernel.native,
   "japanese",
   () => tables,

@@ -5,7 +5,7 @@ import { koreanTables } from "./tables.ts";
 
 const tables = koreanTables();
 addMultibyte(
-  kernel.addDecoder,
+  kernel.addCodec,
   () => kernel.native,
   "korean",
   () => tables,

@@ -5,7 +5,7 @@ import { simplifiedChineseTables } from "./tables.ts";
 
 const tables = simplifiedChineseTables();
 addMultibyte(
-  kernel.addDecoder,
+  kernel.addCodec,
   () => kernel.native,
   "simplified-chinese",
   () => tables,

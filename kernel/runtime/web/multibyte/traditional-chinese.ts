@@ -5,7 +5,7 @@ import { traditionalChineseTables } from "./tables.ts";
 
 const tables = traditionalChineseTables();
 addMultibyte(
-  kernel.addDecoder,
+  kernel.addCodec,
   () => kernel.native,
   "traditional-chinese",
   () => tables,
