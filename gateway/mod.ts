@@ -3,7 +3,7 @@ export { WindowEvent } from "./stored-bodies/window-event.ts";
 export { positionHeader, type StoredBody, storedBodyOf } from "./contract/stored-body.ts";
 export { letterBody } from "./stored-bodies/letter-body.ts";
 export { BodyStore, configuredBodyStore } from "./stored-bodies/store.ts";
-export { configFiles, loadConfig, loadTemplate, publishedSchema, showConfig } from "./config/load.ts";
+export { configFiles, loadConfig, loadConfigWithout, loadTemplate, publishedSchema, showConfig } from "./config/load.ts";
 export { type ConfigTemplate } from "./config/template.ts";
 export { type Places, readAdminToken, readPlaces } from "./config/places.ts";
 export { ConfigError, type ConfigProblem, type Path, type Report } from "./config/problem.ts";

@@ -1,46 +1,13 @@
 /** A flow as the mayfly.yaml of its project deploys it: limits, key, outlets, hosts and values that count for a run of it. */
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { CodedError } from "#base";
 import { connectors } from "#connectors";
-import { ConfigError, type FlowConfig, type FlowRules, flowRules, type GatewayConfig, loadConfig } from "#gateway";
+import { type FlowConfig, type FlowRules, flowRules, loadConfigWithout } from "#gateway";
 import { projectFolder } from "#image";
 import type { Stimulus } from "#replay";
 
 type Environment = Readonly<Record<string, string | undefined>>;
-
-/** Stand for a variable the environment lacks, since it may be there where the flow is served: the first that the schema takes. */
-const missingUrl = "http://mayfly-missing.invalid/";
-const placeholders: readonly string[] = [missingUrl, "1", "1s", "1MiB", "true"];
-
-/** Names in `${NAME}`, without those that have a default. */
-function namesIn(text: string): string[] {
-  return [...text.matchAll(/\$\{(\w+)\}/g)].map(([, name = ""]) => name);
-}
-
-/** Rejects with a ConfigError for what is wrong whatever the environment holds. */
-async function readLeniently(file: string, environment: Environment): Promise<GatewayConfig> {
-  const text = await readFile(file, "utf8");
-  const lines = text.split("\n");
-  const tried = new Map<string, number>();
-  for (const name of namesIn(text)) if (environment[name] === undefined) tried.set(name, 0);
-  for (;;) {
-    const stand = [...tried].map(([name, index]) => [name, placeholders[index]]);
-    try {
-      return await loadConfig(file, connectors, { ...environment, ...Object.fromEntries(stand) });
-    } catch (error) {
-      if (!(error instanceof ConfigError)) throw error;
-      const next = error.problems.flatMap(({ line }) => namesIn(lines[line - 1] ?? "")).filter((name) => tried.has(name));
-      if (next.length === 0) throw error;
-      for (const name of new Set(next)) {
-        const index = (tried.get(name) ?? 0) + 1;
-        if (index === placeholders.length) throw error;
-        tried.set(name, index);
-      }
-    }
-  }
-}
 
 /**
  * The rules for the flow or image at `path`; undefined where no mayfly.yaml names it. Of several flows made of one file the first counts.
@@ -50,7 +17,7 @@ export async function deployedRules(path: string, environment: Environment = pro
   const folder = projectFolder(path);
   const file = folder === undefined ? undefined : join(folder, "mayfly.yaml");
   if (file === undefined || !existsSync(file)) return undefined;
-  const config = await readLeniently(file, environment);
+  const config = await loadConfigWithout(file, connectors, environment);
   const found = Object.entries(config.flows).find(([, flow]) => resolve(config.base, flow.flow ?? flow.image ?? "") === resolve(path));
   if (found === undefined) return undefined;
   const [name, flow] = found;
@@ -63,10 +30,9 @@ export interface DeployedRules extends FlowRules {
 }
 
 function rulesIn(name: string, flow: FlowConfig): DeployedRules {
-  const values = Object.fromEntries(Object.entries(flow.values).filter(([, value]) => !value.includes(missingUrl)));
   const waits = ({ connector, config }: FlowConfig["from"][number]): boolean =>
     connector === "http" && (config as { readonly mode?: string } | undefined)?.mode !== "accept";
-  return { ...flowRules(name, { ...flow, values }), callerWaits: flow.from.length > 0 && flow.from.every(waits) };
+  return { ...flowRules(name, flow), callerWaits: flow.from.length > 0 && flow.from.every(waits) };
 }
 
 /** The stimulus as the gateway would make it. `state` asks for a key; throws MF_STATE_NO_KEY where the message would have none. */
@@ -105,7 +71,7 @@ export interface DeployedFlow {
 /** A flow by its name in the mayfly.yaml at `file`. Rejects with a ConfigError. */
 export async function deployedFlow(file: string, name: string, environment: Environment): Promise<DeployedFlow> {
   if (!existsSync(file)) return { rules: undefined, source: undefined };
-  const config = await readLeniently(file, environment);
+  const config = await loadConfigWithout(file, connectors, environment);
   const flow = config.flows[name];
   if (flow === undefined) return { rules: undefined, source: undefined };
   return { rules: rulesIn(name, flow), source: flow.flow === undefined ? undefined : resolve(config.base, flow.flow) };
@@ -114,7 +80,7 @@ export async function deployedFlow(file: string, name: string, environment: Envi
 /** The names of the flows made of the file at `path` in the mayfly.yaml at `file`. */
 export async function flowsOf(file: string, path: string, environment: Environment): Promise<readonly string[]> {
   if (!existsSync(file)) return [];
-  const config = await readLeniently(file, environment);
+  const config = await loadConfigWithout(file, connectors, environment);
   return Object.entries(config.flows).flatMap(([name, { flow }]) =>
     flow !== undefined && resolve(config.base, flow) === resolve(path) ? [name] : [],
   );

@@ -5,7 +5,7 @@ import type { JsonSchema } from "../contract/connector.ts";
 import type { Connectors } from "../contract/connectors.ts";
 import type { Environment } from "./environment.ts";
 import { profileFile, profileOf, profileText } from "./profile.ts";
-import { readConfig, shownConfig } from "./read.ts";
+import { readConfig, readConfigWithout, shownConfig } from "./read.ts";
 import { configSchema } from "./schema.ts";
 import { type ConfigTemplate, readTemplate } from "./template.ts";
 import type { Path } from "./problem.ts";
@@ -14,6 +14,11 @@ import type { GatewayConfig } from "../contract/config.ts";
 /** Rejects with a ConfigError that names every problem with line and column, or MF_CONFIG_FILE, MF_CONFIG_PROFILE. MAYFLY_PROFILE names a profile. */
 export async function loadConfig(path: string, connectors: Connectors, environment: Environment = process.env): Promise<GatewayConfig> {
   return readConfig(await textOf(path), path, { ...connectors, environment, profile: await profileText(path, environment) });
+}
+
+/** The configuration without the values that the environment lacks, for who does not serve it. Rejects as `loadConfig` does. */
+export async function loadConfigWithout(path: string, connectors: Connectors, environment: Environment): Promise<GatewayConfig> {
+  return readConfigWithout(await textOf(path), path, { ...connectors, environment, profile: await profileText(path, environment) });
 }
 
 /** The configuration with references left in it where `isLate` says so. Rejects as `loadConfig` does. */

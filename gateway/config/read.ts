@@ -15,7 +15,7 @@ import { expandConnectors } from "./expand.ts";
 import { configSchema } from "./schema.ts";
 import { ConfigError, type ConfigProblem, type Path, pathText, type Report } from "./problem.ts";
 import { mergeDocuments, type ProfileText } from "./profile.ts";
-import { pointerPath, sentence } from "./sentences.ts";
+import { pointerPath, sentence, withoutChoices } from "./sentences.ts";
 import { tryConnectors } from "./trial.ts";
 import { schemaCompiler } from "./validator.ts";
 import type { GatewayConfig } from "../contract/config.ts";
@@ -56,8 +56,8 @@ class Reader {
   readonly #lines = new LineCounter();
   /** Of the profile, whose offsets follow those of the file. */
   readonly #profile: { readonly from: number; readonly name: string; readonly lines: LineCounter } | undefined;
-  /** Paths of references that nothing stands for, in a reader that goes on without. */
-  readonly missing = new Set<string>();
+  /** Paths of references that nothing stands for, in a reader that goes on without, by their texts. */
+  readonly missing = new Map<string, Path>();
   readonly #document: Document;
   /** Values that were one reference alone, by path. */
   readonly #references = new Map<string, Scalar>();
@@ -114,12 +114,12 @@ class Reader {
         const late = isLate?.(path) === true;
         const expanded = late ? expand(node.value, anything) : expand(node.value, environment, readSecret);
         if (late && expanded.ok) {
-          this.missing.add(pathText(path));
+          this.missing.set(pathText(path), path);
           return;
         }
         if (!expanded.ok) {
           if (without) {
-            this.missing.add(pathText(path));
+            this.missing.set(pathText(path), path);
             this.written.push({ path, text: node.value, value: node.value });
           } else this.#add("MF_CONFIG_ENV", node.range?.[0] ?? 0, pathText(path), expanded.error);
           return;
@@ -230,7 +230,7 @@ interface Checked {
 
 /** How references are treated. */
 interface References {
-  /** True: values that the environment and the files lack stay as they are written, and are not needed. */
+  /** True: values that the environment and the files lack are not needed. They are left out, so that defaults count; one that is required stays as it is written. */
   readonly without?: boolean;
   /** Values that stay as they are written, whatever the environment holds: somebody else fills them in. */
   readonly isLate?: (path: Path) => boolean;
@@ -254,22 +254,45 @@ export function checkedValues(text: string, file: string, options: ReadOptions, 
   const files = new Set<string>();
   reader.expand(options.environment, options.readSecret ?? secretFiles(dirname(resolve(file)), files), references);
   check();
+  const required = new Set<string>();
+  const values = (): unknown => {
+    const all = reader.data() ?? {};
+    if (references.without === true) for (const [text, path] of reader.missing) if (!required.has(text)) leaveOut(all, path);
+    return all;
+  };
   const isMissing = ({ instancePath }: ErrorObject): boolean => reader.missing.has(pathText(pointerPath(instancePath, data)));
   const validate = (value: unknown): readonly ErrorObject[] => validator(options)(value).filter((error) => !isMissing(error));
-  let data = reader.data() ?? {};
+  let data = values();
   check();
   let errors = validate(data);
-  if (errors.filter((error) => error.keyword === "type" && reader.retype(pointerPath(error.instancePath, data))).length > 0) {
-    data = reader.data() ?? {};
+  /** An object that is at fault without what it lacks has that as it is written. */
+  const isNeeded = ({ instancePath }: ErrorObject): boolean => {
+    const parent = pathText(pointerPath(instancePath, data));
+    const lacking = [...reader.missing].filter(([text, path]) => !required.has(text) && pathText(path.slice(0, -1)) === parent);
+    for (const [text] of lacking) required.add(text);
+    return references.without === true && lacking.length > 0;
+  };
+  const isRetyped = ({ keyword, instancePath }: ErrorObject): boolean =>
+    keyword === "type" && reader.retype(pointerPath(instancePath, data));
+  if (errors.filter((error) => isNeeded(error) || isRetyped(error)).length > 0) {
+    data = values();
     errors = validate(data);
   }
-  for (const error of errors) {
+  for (const error of withoutChoices(errors)) {
     if (error.keyword === "pattern" && error.propertyName !== undefined) continue; // said better by propertyNames
     const { message, key } = sentence(error);
     reader.invalid(pointerPath(error.instancePath, data), message, key);
   }
   check();
   return { reader, data, secretFiles: [...files], check };
+}
+
+/** Takes the value of a path away, unless it is an item of a list. */
+function leaveOut(data: unknown, path: Path): void {
+  let place = data as Record<string | number, unknown> | undefined;
+  for (const step of path.slice(0, -1)) place = place?.[step] as Record<string | number, unknown> | undefined;
+  const last = path.at(-1);
+  if (place !== undefined && last !== undefined && !Array.isArray(place)) delete place[last];
 }
 
 /** Reads a configuration's text. `file` is its path, for messages and as the place relative paths start from. Throws a ConfigError. */
@@ -282,6 +305,20 @@ export function readConfig(text: string, file: string, options: ReadOptions): Ga
   const config = { ...buildConfig(data as never, base, options, report), secretFiles: files, contractFiles: reader.files };
   check();
   tryConnectors(config, options, (path, message, code) => reader.invalid(path, message, undefined, code));
+  check();
+  return config;
+}
+
+/** The same for who does not serve it: values that the environment lacks are left out, and no connector is made of what is there. Throws a ConfigError. */
+export function readConfigWithout(text: string, file: string, options: ReadOptions): GatewayConfig {
+  const { reader, data, secretFiles: files, check } = checkedValues(text, file, options, { without: true });
+  const base = dirname(resolve(file));
+  const report: Report = (path, message, key, code) => {
+    if (!reader.missing.has(pathText(key === undefined ? path : [...path, key]))) reader.invalid(path, message, key, code);
+  };
+  reader.files = expandConnectors(data as never, base, options, report);
+  check();
+  const config = { ...buildConfig(data as never, base, options, report), secretFiles: files, contractFiles: reader.files };
   check();
   return config;
 }
