@@ -1,99 +1,39 @@
 /** `auth: { oidc }` with a real identity provider (oidc-provider), and with issuers that say what they should not. */
-import { deepEqual, equal, match, ok } from "node:assert/strict";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { deepEqual, equal, match } from "node:assert/strict";
 import { test } from "node:test";
-import { exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
-import { Provider } from "oidc-provider";
+import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { gatewayLimits } from "../../gateway/contract/limits.ts";
 import { ManualClock } from "../../gateway/testing/manual-clock.ts";
 import { withGateway, withPeer } from "../../gateway/testing/rig.ts";
 import { done } from "../../gateway/testing/scripted.ts";
+import { identityProvider, signingKey } from "../testing/identity-provider.ts";
 
 const flow = (oidc: string): string => `flows: { f: { image: f.mfi, from: [ { http: { path: /x, auth: { oidc: { ${oidc} } } } } ] } }`;
 const call = (url: string, token: string): Promise<Response> =>
   fetch(`${url}/x`, { method: "POST", headers: { authorization: `Bearer ${token}` } });
 const codeOf = async (response: Response): Promise<string> => ((await response.json()) as { code: string }).code;
 
-async function privateKey(kid: string): Promise<JWK> {
-  const { privateKey: key } = await generateKeyPair("ES256", { extractable: true });
-  return { ...(await exportJWK(key)), kid, alg: "ES256", use: "sig" };
-}
-
 const audience = "https://orders.example";
-
-function provider(issuer: string, jwks: JWK[]): Provider {
-  return new Provider(issuer, {
-    jwks: { keys: jwks as never },
-    clients: [
-      {
-        client_id: "shop",
-        client_secret: "s3cret",
-        id_token_signed_response_alg: "ES256",
-        grant_types: ["client_credentials"],
-        redirect_uris: [],
-        response_types: [],
-      },
-    ],
-    scopes: ["orders.write", "orders.read"],
-    features: {
-      clientCredentials: { enabled: true },
-      devInteractions: { enabled: false },
-      resourceIndicators: {
-        enabled: true,
-        getResourceServerInfo: () => ({
-          scope: "orders.write orders.read",
-          audience,
-          accessTokenFormat: "jwt",
-          jwt: { sign: { alg: "ES256" } },
-        }),
-      },
-    },
-  });
-}
-
-async function tokenOf(issuer: string, scope: string): Promise<string> {
-  const response = await fetch(`${issuer}/token`, {
-    method: "POST",
-    headers: { authorization: `Basic ${Buffer.from("shop:s3cret").toString("base64")}` },
-    body: new URLSearchParams({ grant_type: "client_credentials", resource: audience, scope }),
-  });
-  const { access_token: token, ...rest } = (await response.json()) as { access_token?: string };
-  ok(token, `status ${response.status}: ${JSON.stringify(rest)}`);
-  return token;
-}
-
-/** An identity provider whose keys can be replaced while it runs. */
-async function withProvider(run: (issuer: string, use: (keys: JWK[]) => void) => Promise<void>): Promise<void> {
-  let handle: ((request: IncomingMessage, response: ServerResponse) => void) | undefined;
-  const server: Server = createServer((request, response) => handle?.(request, response));
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const use = (keys: JWK[]): void => void (handle = provider(issuer, keys).callback());
-  try {
-    await run(issuer, use);
-  } finally {
-    server.closeAllConnections();
-    server.close();
-  }
-}
+const terms = { clients: { shop: "s3cret" }, audience, scopes: ["orders.write", "orders.read"] };
 
 test("tokens of a real identity provider are taken by its discovery document alone, also after it has changed its keys", async () => {
   const now = Date.now;
-  await withProvider(async (issuer, use) => {
-    use([await privateKey("k1")]);
+  const provider = await identityProvider(terms);
+  const { issuer } = provider;
+  const tokenOf = (scope: string): Promise<string> => provider.token("shop", scope);
+  try {
     await withGateway(
       flow(`issuer: "${issuer}", audience: "${audience}", scopes: [orders.write]`),
       { f: () => [done()] },
       async ({ url, runner }) => {
-        equal((await call(url, await tokenOf(issuer, "orders.write"))).status, 204);
+        equal((await call(url, await tokenOf("orders.write"))).status, 204);
         const headers = JSON.parse(runner.delivered[0]?.headersJson ?? "{}") as Record<string, string>;
         const claims = JSON.parse(headers["mayfly-claims"] ?? "{}") as Record<string, unknown>;
         deepEqual([claims["iss"], claims["aud"], claims["client_id"], claims["scope"]], [issuer, audience, "shop", "orders.write"]);
-        const poor = await call(url, await tokenOf(issuer, "orders.read"));
+        const poor = await call(url, await tokenOf("orders.read"));
         deepEqual([poor.status, await codeOf(poor)], [403, "MF_FORBIDDEN"]);
-        use([await privateKey("k2")]);
-        const next = await tokenOf(issuer, "orders.write");
+        provider.use([await signingKey("next")]);
+        const next = await tokenOf("orders.write");
         try {
           Date.now = () => now() + gatewayLimits.jwksCooldownMs + 1; // jose asks it
           equal((await call(url, next)).status, 204);
@@ -103,10 +43,12 @@ test("tokens of a real identity provider are taken by its discovery document alo
       },
     );
     await withGateway(flow(`issuer: "${issuer}", audience: other`), { f: () => [done()] }, async ({ url }) => {
-      const wrong = await call(url, await tokenOf(issuer, "orders.write"));
+      const wrong = await call(url, await tokenOf("orders.write"));
       deepEqual([wrong.status, await codeOf(wrong)], [401, "MF_TOKEN_INVALID"], "for another audience");
     });
-  });
+  } finally {
+    provider.close();
+  }
 });
 
 /** An issuer that answers its configuration by `configuration`, and one key. */
