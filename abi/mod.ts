@@ -84,3 +84,4 @@ export {
   type ServiceSignature,
   signatureForms,
 } from "./service.ts";
+export { rulesText, type ServiceToken, tokenAlgorithms } from "./service-token.ts";

@@ -8,6 +8,9 @@ import { services } from "./testing/services.ts";
 function plain(service: Service): Service {
   return {
     ...service,
+    auth: service.auth.map((ways) =>
+      ways.map((way) => (way.token === undefined ? way : { ...way, token: { ...way.token, claims: { ...way.token.claims } } })),
+    ),
     flows: service.flows.map((flow) => ({
       ...flow,
       values: { ...flow.values },

@@ -6,8 +6,9 @@
  *   1  service    name │ version │ image's SHA-256, hexadecimal │ drain ms │ log level (0 debug … 4 silent)
  *   2  listener   port │ port of /healthz and /metrics, 0: the same
  *   3  syslog     address:port; the record is absent where the log goes to the console only
- *   4  auth       group │ type (0 bearer, 1 basic, 2 apiKey, 3 signature) │ header │ caller's name │ secret │ form of the signature │ text before it │
- *                 tolerance ms; the last three are absent but for signatures; of a group one is enough
+ *   4  auth       group │ type (0 bearer, 1 basic, 2 apiKey, 3 signature, 4 jwt) │ header │ caller's name │ secret │ form of the signature │ text
+ *                 before it │ tolerance ms; the last three are absent but for signatures; of a group one is enough. Of a jwt the name is its rules,
+ *                 the secret the URL of the keys, the form bits of algorithms (service-token.ts); the text is absent
  *   5  flow       name │ machines at once │ messages at once │ memory bytes │ CPU ms │ time ms │ sends │ log bytes; what follows is this flow's
  *   6  route      path │ methods, separated by commas │ time ms, 0: the limits' │ most body bytes │ auth group, absent: none │ header of the id │
  *                 full errors (flag)
@@ -28,6 +29,7 @@
 import { assert, err, ok, type Result } from "#base";
 import { decodeFrame, encodeFrame, type FrameForm, type NewRecord, type PartRecord, writeFrameHeader } from "./frame.ts";
 import { type FlowLimits, hardLimits, serviceLimits, serviceVersion } from "./limits.ts";
+import { algorithmBits, readToken, rulesText, type ServiceToken } from "./service-token.ts";
 
 /** Forms of a signature: of the body alone, in hexadecimal or base64; or as Stripe, Slack and the Standard Webhooks sign time and body. */
 export const signatureForms = ["hex", "base64", "stripe", "slack", "standard"] as const;
@@ -43,15 +45,17 @@ export interface ServiceSignature {
 
 /** One way in which callers show who they are. */
 export interface ServiceAuth {
-  readonly type: "bearer" | "basic" | "apiKey" | "signature";
+  readonly type: "bearer" | "basic" | "apiKey" | "signature" | "jwt";
   /** Of an `apiKey` or a `signature`, in lower case; `authorization` for the others. */
   readonly header: string;
   /** Name of the caller that has an `apiKey`; undefined for the others. */
   readonly caller: string | undefined;
-  /** Token, `user:password` or key. */
+  /** Token, `user:password` or key; of a `jwt` the URL of its issuer's keys, which is no secret. */
   readonly secret: string;
   /** Of a `signature`. */
   readonly signature?: ServiceSignature | undefined;
+  /** Of a `jwt`. */
+  readonly token?: ServiceToken | undefined;
 }
 
 export interface ServiceRoute {
@@ -175,7 +179,7 @@ export const ServiceKind = {
 } as const;
 
 const levels: readonly Service["logLevel"][] = ["debug", "info", "warn", "error", "silent"];
-const authTypes: readonly ServiceAuth["type"][] = ["bearer", "basic", "apiKey", "signature"];
+const authTypes: readonly ServiceAuth["type"][] = ["bearer", "basic", "apiKey", "signature", "jwt"];
 const lineLevels: readonly ServiceLine["level"][] = ["debug", "info", "warn", "error"];
 
 const form: FrameForm = {
@@ -226,23 +230,20 @@ function flowRecords({ name, concurrency, queue, limits, routes, outlets, lines,
   ];
 }
 
+function authParts({ type, header, caller, secret, signature, token }: ServiceAuth): NewRecord["parts"] {
+  const head = [authTypes.indexOf(type), header, token === undefined ? caller : rulesText(token), secret];
+  if (token !== undefined) return [...head, algorithmBits(token), undefined, token.toleranceMs];
+  if (signature === undefined) return [...head, undefined, undefined, undefined];
+  return [...head, signatureForms.indexOf(signature.form), signature.prefix, signature.toleranceMs];
+}
+
 function recordsOf(service: Service): readonly NewRecord[] {
   const { name, version, imageSha256, drainMs, logLevel, port, healthPort, syslog } = service;
   return [
     { kind: ServiceKind.service, parts: [name, version, imageSha256, drainMs, levels.indexOf(logLevel)] },
     { kind: ServiceKind.listener, parts: [port, healthPort] },
     ...(syslog === undefined ? [] : [{ kind: ServiceKind.syslog, parts: [syslog] }]),
-    ...service.auth.flatMap((ways, group) =>
-      ways.map(({ type, header, caller, secret, signature }) => ({
-        kind: ServiceKind.auth,
-        parts: [
-          ...[group, authTypes.indexOf(type), header, caller, secret],
-          ...(signature === undefined
-            ? [undefined, undefined, undefined]
-            : [signatureForms.indexOf(signature.form), signature.prefix, signature.toleranceMs]),
-        ],
-      })),
-    ),
+    ...service.auth.flatMap((ways, group) => ways.map((way) => ({ kind: ServiceKind.auth, parts: [group, ...authParts(way)] }))),
     ...service.flows.flatMap(flowRecords),
   ];
 }
@@ -374,8 +375,11 @@ class Assembly {
             prefix: fields.text(6, most),
             toleranceMs: fields.count(7, milliseconds),
           };
-    const caller = fields.optionalText(3, most);
-    const way = { type, header: fields.text(2, most), caller, secret: fields.text(4, most), signature };
+    const name = fields.optionalText(3, most);
+    const token = type === "jwt" ? readToken(name ?? "", fields.count(5, 0xffff), fields.count(7, milliseconds)) : undefined;
+    if (type === "jwt" && token === undefined) fields.valid = false;
+    const caller = type === "jwt" ? undefined : name;
+    const way = { type, header: fields.text(2, most), caller, secret: fields.text(4, most), signature, ...(token && { token }) };
     if (group === this.auth.length) this.auth.push([way]);
     else if (group === this.auth.length - 1) this.auth[group]?.push(way);
     else fields.valid = false;

@@ -19,6 +19,11 @@ const owner = "Mayfly";
 export type ServiceTarget = "microvm" | "linux";
 const noteTypes: readonly ServiceTarget[] = ["microvm", "linux"];
 
+/** True for a service whose callers may show tokens of an issuer: its network has the code that judges them. */
+export function takesTokens({ auth }: Service): boolean {
+  return auth.flat().some(({ type }) => type === "jwt");
+}
+
 /** The note of a service's frame. */
 export function serviceNote(frame: Uint8Array, target: ServiceTarget = "microvm"): Note {
   return { owner, type: noteTypes.indexOf(target) + 1, bytes: frame };
@@ -27,7 +32,7 @@ export function serviceNote(frame: Uint8Array, target: ServiceTarget = "microvm"
 /** Writes the ELF of an image and its service: equal input, equal bytes. Throws MF_IMAGE_VERSION for an image of another kernel, MF_IMAGE_TOO_LARGE. */
 export function writeMicrovm(image: Image, service: Service, settings: PvhSettings = {}): Uint8Array {
   const bytes = encodeService(service);
-  return writePvh(image, { ...settings, service: bytes, notes: [serviceNote(bytes)] });
+  return writePvh(image, { ...settings, service: bytes, tokens: takesTokens(service), notes: [serviceNote(bytes)] });
 }
 
 interface Found {

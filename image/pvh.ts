@@ -259,6 +259,8 @@ export interface PvhSettings extends ExecutableSettings {
   readonly program?: Program;
   /** A service (abi/service.ts): the image serves the network by itself, and its ELF has symbols for debuggers. */
   readonly service?: Uint8Array;
+  /** The service takes tokens of issuers. */
+  readonly tokens?: boolean;
   /** More notes of the ELF, for tools. */
   readonly notes?: readonly Note[];
 }
@@ -267,8 +269,8 @@ export interface PvhSettings extends ExecutableSettings {
 export function writePvh(image: Image, settings: PvhSettings = {}): Uint8Array {
   const kernel = settings.service === undefined ? kernelOf(image) : linkedKernelOf(image);
   const { service = new Uint8Array(0) } = settings;
-  const program =
-    settings.program ?? metalProgram({ ...settings, kernel, ...(settings.service === undefined ? {} : { net: netModule() }) });
+  const net = settings.service === undefined ? {} : { net: netModule("metal", settings.tokens) };
+  const program = settings.program ?? metalProgram({ ...settings, kernel, ...net });
   const lay = layOut(program, image, service);
   const tables = new PageTables(map.tablesAt, map.tablesBytes);
   for (const one of regions(program, lay)) tables.map(one);

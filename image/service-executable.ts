@@ -13,7 +13,7 @@ import { compiledProgram, defaultCacheFolder, type ExecutableSettings, memoryMod
 import type { Image } from "./file.ts";
 import { linkedKernelOf } from "./kernel.ts";
 import { imageLimits } from "./limits.ts";
-import { serviceNote } from "./microvm.ts";
+import { serviceNote, takesTokens } from "./microvm.ts";
 
 export interface ServiceSettings extends ExecutableSettings {
   /** Another network module, for tests. */
@@ -75,7 +75,8 @@ export function serviceProgram(settings: ServiceSettings = {}): Program {
 
 /** Writes the ELF of an image and its service: equal input, equal bytes. Throws MF_IMAGE_VERSION for an image of another kernel. */
 export function writeServiceExecutable(image: Image, service: Service, settings: ServiceSettings = {}): Uint8Array {
-  const program = serviceProgram({ ...settings, kernel: linkedKernelOf(image) });
+  const net = settings.net ?? netModule("linux", takesTokens(service));
+  const program = serviceProgram({ ...settings, net, kernel: linkedKernelOf(image) });
   const bytes = restMemory(image);
   const encoded = encodeService(service);
   const frame = new Uint8Array(layout.wasmPageBytes);

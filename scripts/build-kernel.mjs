@@ -110,17 +110,41 @@ export async function buildDrivers(root, memoryBase, entry) {
   return files.get("drivers.wasm");
 }
 
-/** The network: a memory of its own, which the host makes as large as it likes before the start. `entry` lies in kernel/net. */
-export async function buildNet(root, entry) {
+/**
+ * The network: a memory of its own, which the host makes as large as it likes before the start. `entry` lies in kernel/net; `tokens`: with the code
+ * that judges tokens (kernel/net/service/variant.ts).
+ */
+export async function buildNet(root, entry, tokens = false) {
   const asc = await import("assemblyscript/asc");
   const files = new Map();
   const options = ["-O3", "--noAssert", "--runtime", "stub", "--memoryBase", "1024", "--use", "abort=", "--disable", "nontrapping-f2i"];
   options.push("--debug"); // names of functions, for the console and for tests
+  if (tokens) options.push("--use", "TAKES_TOKENS=1");
   const { error, stderr } = await asc.main([join("kernel", "net", entry), "--baseDir", root, "--outFile", "net.wasm", ...options], {
     writeFile: (name, contents) => void files.set(name, contents),
   });
   if (error) throw new Error(`AssemblyScript: ${error.message}\n${stderr.toString()}`);
   return files.get("net.wasm");
+}
+
+/** The forms of the network in the order of kernel/net-module.ts. */
+async function netForms(root) {
+  const forms = [];
+  for (const entry of ["main.ts", "linux.ts"]) for (const tokens of [false, true]) forms.push(await buildNet(root, entry, tokens));
+  return forms;
+}
+
+/** Modules behind their lengths, of which most bytes are the same: compressed as one, with a window that all fit in. */
+function packedNets(modules) {
+  const bytes = Buffer.concat(
+    modules.flatMap((module) => {
+      const length = Buffer.alloc(4);
+      length.writeUInt32LE(module.length);
+      return [length, module];
+    }),
+  );
+  const { BROTLI_PARAM_QUALITY: quality, BROTLI_PARAM_LGWIN: window } = constants;
+  return brotliCompressSync(bytes, { params: { [quality]: 11, [window]: 22 } });
 }
 
 async function buildRuntime(root) {
@@ -170,8 +194,7 @@ export async function buildKernel(root) {
   writeFileSync(join(kernel, "platform-service.wasm.br"), packed(await buildPlatform(root, "service/main.ts")));
   writeFileSync(join(kernel, "drivers.wasm.br"), packed(await buildDrivers(root, driversAt, "main.ts")));
   writeFileSync(join(kernel, "standalone.wasm.br"), packed(await buildDrivers(root, driversAt, "standalone.ts")));
-  writeFileSync(join(kernel, "net.wasm.br"), packed(await buildNet(root, "main.ts")));
-  writeFileSync(join(kernel, "net-linux.wasm.br"), packed(await buildNet(root, "linux.ts")));
+  writeFileSync(join(kernel, "net.br"), packedNets(await netForms(root)));
   writeFileSync(join(kernel, "runtime.js.br"), packed(await buildRuntime(root)));
   writeFileSync(join(image, "engine.json"), JSON.stringify(engineFile(engine, zeroOnFree(engine))));
   writeFileSync(join(embedded, "engine.wasm.br"), packed(trackWrites(engine)));

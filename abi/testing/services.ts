@@ -10,7 +10,9 @@ import {
   type ServiceRoute,
   type ServiceSchedule,
   type ServiceSignature,
+  type ServiceToken,
   signatureForms,
+  tokenAlgorithms,
 } from "#abi";
 
 const record = <T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> =>
@@ -22,7 +24,27 @@ const port = fc.nat(65_535);
 const texts = fc.dictionary(name, text, { maxKeys: 3, noNullPrototype: true });
 
 const signature = record<ServiceSignature>({ form: fc.constantFrom(...signatureForms), prefix: text, toleranceMs: number });
-const way: fc.Arbitrary<ServiceAuth> = fc.constantFrom<ServiceAuth["type"]>("bearer", "basic", "apiKey", "signature").chain((type) =>
+const oneLine = fc.stringMatching(/^[^\n]{0,20}$/);
+const some = fc.array(oneLine, { minLength: 1, maxLength: 3 });
+const token = record<ServiceToken>({
+  algorithms: fc
+    .shuffledSubarray([...tokenAlgorithms], { minLength: 1 })
+    .map((few) => tokenAlgorithms.filter((each) => few.includes(each))),
+  issuers: some,
+  audiences: some,
+  scopes: fc.array(oneLine, { maxLength: 3 }),
+  claims: fc.dictionary(name, some, { maxKeys: 3, noNullPrototype: true }),
+  toleranceMs: number,
+});
+const jwt = record<ServiceAuth>({
+  type: fc.constant("jwt"),
+  header: fc.constant("authorization"),
+  caller: fc.constant(undefined),
+  secret: text,
+  signature: fc.constant(undefined),
+  token,
+});
+const plainWay: fc.Arbitrary<ServiceAuth> = fc.constantFrom<ServiceAuth["type"]>("bearer", "basic", "apiKey", "signature").chain((type) =>
   record<ServiceAuth>({
     type: fc.constant(type),
     header: name,
@@ -31,6 +53,7 @@ const way: fc.Arbitrary<ServiceAuth> = fc.constantFrom<ServiceAuth["type"]>("bea
     signature: type === "signature" ? signature : fc.constant(undefined),
   }),
 );
+const way = fc.oneof(plainWay, jwt);
 
 const line = record<ServiceLine>({ name, level: fc.constantFrom("debug", "info", "warn", "error"), text, maxBytes: fc.nat(8192) });
 const set = (length: number): fc.Arbitrary<string> => fc.string({ unit: fc.constantFrom("0", "1"), minLength: length, maxLength: length });

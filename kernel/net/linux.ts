@@ -3,10 +3,11 @@ import { isText, putNumber, putText } from "./bytes";
 import { dnsDue, resolve, runDns } from "./dns/mod";
 import { carryResolve } from "./names";
 import { info, said, sayLine } from "./service/log";
-import { outletCount } from "./service/config";
+import { hasTokens, outletCount } from "./service/config";
 import * as service from "./service/mod";
 import { dns, onMissing, prepareService, runService, startService } from "./service/mod";
 import { complainOfStart } from "./service/settings";
+import { takesTokens } from "./service/variant";
 import { startQueries } from "./sockets/queries";
 import { readResolver } from "./sockets/resolver";
 import { flushSockets, ownPort, runSockets, socketsDue, startSockets } from "./sockets/mod";
@@ -48,8 +49,9 @@ export function configure(kind: u32, length: u32): u32 {
   return 0;
 }
 
-/** True when the service has outlets. */
+/** True when the service has outlets, or issuers whose keys it fetches. */
 export function reaches(): u32 {
+  if (takesTokens) if (hasTokens()) return 1;
   return u32(outletCount > 0);
 }
 

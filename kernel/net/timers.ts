@@ -12,7 +12,7 @@ export class Timer {
 }
 
 /** Kinds of timers, by the structure that begins with one. */
-export const connectionTimer: u32 = 1, messageTimer: u32 = 2, flowTimer: u32 = 3, callTimer: u32 = 4, serviceTimer: u32 = 5, pauseTimer: u32 = 6, scheduleTimer: u32 = 7;
+export const connectionTimer: u32 = 1, messageTimer: u32 = 2, flowTimer: u32 = 3, callTimer: u32 = 4, serviceTimer: u32 = 5, pauseTimer: u32 = 6, scheduleTimer: u32 = 7, keysTimer: u32 = 8;
 
 let heap: usize = 0;
 let count: u32 = 0;

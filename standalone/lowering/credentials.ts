@@ -1,5 +1,6 @@
 /** `auth` of an http source → groups of credentials of a service. */
-import type { ServiceAuth, ServiceSignature } from "#abi";
+import { type ServiceAuth, type ServiceSignature, type ServiceToken, tokenAlgorithms } from "#abi";
+import type { Report } from "#gateway";
 import type { SecretCheck } from "./outlets.ts";
 
 type Path = readonly (string | number)[];
@@ -14,12 +15,28 @@ interface Signature {
   readonly tolerance: number;
 }
 
+/** The part of `jwt` that a standalone service has: all of it. */
+interface Jwt {
+  readonly jwks: string;
+  readonly issuer: string | readonly string[];
+  readonly audience: string | readonly string[];
+  readonly algorithms: readonly string[];
+  readonly scopes: readonly string[];
+  readonly claims: Readonly<Record<string, string | readonly string[]>>;
+  /** Milliseconds. */
+  readonly tolerance: number;
+}
+
 export interface AuthWay {
   readonly bearer?: string;
   readonly basic?: string;
   readonly apiKey?: { readonly header: string; readonly keys: Readonly<Record<string, string>> };
   readonly hmac?: Signature;
+  readonly jwt?: Jwt;
 }
+
+const httpsKeys =
+  "a standalone service does no TLS: name a proxy that does, as http://proxy:port/path, and let it lead to the issuer's keys, or run this flow with `mayfly serve`";
 
 /** Settings that a preset stands for (gateway/contract/http/signatures.ts). */
 const presets: Readonly<Record<NonNullable<Signature["preset"]>, { readonly header: string } & Pick<ServiceSignature, "form" | "prefix">>> =
@@ -41,7 +58,40 @@ function signaturesOf(hmac: Signature, at: Path, checkSecret: SecretCheck): Serv
   });
 }
 
-function waysOf(auth: AuthWay, at: Path, checkSecret: SecretCheck): ServiceAuth[] {
+function tokenOf(jwt: Jwt, at: Path, report: Report): ServiceAuth[] {
+  const { jwks, issuer, audience, algorithms, scopes, claims, tolerance } = jwt;
+  const list = (value: string | readonly string[]): readonly string[] => [value].flat();
+  const refuse = (setting: string, why: string, code = "MF_STANDALONE_AUTH"): readonly never[] => {
+    report(at, why, setting, code);
+    return [];
+  };
+  // A reference is read where the service starts.
+  if (/^https:/i.test(jwks)) return [...refuse("jwks", httpsKeys, "MF_STANDALONE_HTTPS")];
+  if (!jwks.includes("${") && !URL.canParse(jwks))
+    return [...refuse("jwks", "must be a URL such as http://proxy:8000/jwks.json", "MF_URL_INVALID")];
+  const unknown = algorithms.find((each) => !tokenAlgorithms.includes(each));
+  if (unknown !== undefined)
+    return [...refuse("algorithms", `a standalone service does not verify ${unknown}: use ${tokenAlgorithms.join(", ")}`)];
+  const token: ServiceToken = {
+    algorithms,
+    issuers: list(issuer),
+    audiences: list(audience),
+    scopes,
+    claims: Object.fromEntries(Object.entries(claims).map(([name, texts]) => [name, list(texts)])),
+    toleranceMs: tolerance,
+  };
+  const texts = [...token.issuers, ...token.audiences, ...scopes, ...Object.entries(token.claims).flat(2)];
+  if (texts.some((text) => text.includes("\n")))
+    return [
+      ...refuse(
+        "claims",
+        "a standalone service compares texts of one line: remove the line breaks from issuer, audience, scopes and claims",
+      ),
+    ];
+  return [{ type: "jwt", header: "authorization", caller: undefined, secret: jwks, token }];
+}
+
+function waysOf(auth: AuthWay, at: Path, checkSecret: SecretCheck, report: Report): ServiceAuth[] {
   const found: ServiceAuth[] = [];
   for (const type of ["bearer", "basic"] as const) {
     const secret = auth[type];
@@ -53,6 +103,7 @@ function waysOf(auth: AuthWay, at: Path, checkSecret: SecretCheck): ServiceAuth[
     checkSecret(secret, [...at, "apiKey", "keys", caller]);
     found.push({ type: "apiKey", header: auth.apiKey?.header ?? "", caller, secret });
   }
+  if (auth.jwt !== undefined) found.push(...tokenOf(auth.jwt, [...at, "jwt"], report));
   if (auth.hmac !== undefined) found.push(...signaturesOf(auth.hmac, [...at, "hmac"], checkSecret));
   return found;
 }
@@ -62,6 +113,8 @@ function isList(auth: AuthWay | readonly AuthWay[]): auth is readonly AuthWay[] 
 }
 
 /** Of several ways one is enough. */
-export function groupOf(auth: AuthWay | readonly AuthWay[], at: Path, checkSecret: SecretCheck): ServiceAuth[] {
-  return isList(auth) ? auth.flatMap((each, way) => waysOf(each, [...at, way], checkSecret)) : waysOf(auth, at, checkSecret);
+export function groupOf(auth: AuthWay | readonly AuthWay[], at: Path, checkSecret: SecretCheck, report: Report): ServiceAuth[] {
+  return isList(auth)
+    ? auth.flatMap((each, way) => waysOf(each, [...at, way], checkSecret, report))
+    : waysOf(auth, at, checkSecret, report);
 }

@@ -193,6 +193,49 @@ test("signatures, schedules and outlets into the log", async () => {
   equal(clock.finish([image()], image()).flows[0]?.schedules.length, 1, "a flow may be reached by the clock only");
 });
 
+const tokens = (jwt: string): string => `${head}    from: [{ http: { path: /a, auth: { jwt: { ${jwt} } } } }]\n`;
+
+test("tokens of issuers: every rule comes out, with references to settings in any of them", async () => {
+  const all =
+    'jwks: "http://proxy:81/keys", issuer: ["https://a", "${ISSUER}"], audience: orders, scopes: [w, r], claims: { role: [a, b], tid: "${T}" }, algorithms: [ES256, EdDSA], tolerance: 1m';
+  const service = (await lower(tokens(all))).finish([image()], image());
+  const token = {
+    algorithms: ["ES256", "EdDSA"],
+    issuers: ["https://a", "${ISSUER}"],
+    audiences: ["orders"],
+    scopes: ["w", "r"],
+    claims: { role: ["a", "b"], tid: ["${T}"] },
+    toleranceMs: 60_000,
+  };
+  deepEqual(service.auth, [[{ type: "jwt", header: "authorization", caller: undefined, secret: "http://proxy:81/keys", token }]]);
+  const read = decodeService(encodeService(service));
+  deepEqual(read.ok && read.value.auth[0]?.[0]?.token, { ...token, claims: Object.assign(Object.create(null), token.claims) });
+  const { finish } = await lower(tokens('jwks: "${KEYS}", issuer: x, audience: y'));
+  deepEqual(finish([image()], image()).auth[0]?.[0]?.token?.algorithms, ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"]);
+});
+
+test("tokens that a standalone service can't judge are errors with their place", async () => {
+  const rest = "issuer: x, audience: y";
+  for (const [jwt, code, message] of [
+    [
+      `jwks: "https://id.example/keys", ${rest}`,
+      "MF_STANDALONE_HTTPS",
+      /mayfly.yaml:4:\d+ MF_STANDALONE_HTTPS flows.api.from\[0\].http.auth.jwt.jwks: .*does no TLS: name a proxy/,
+    ],
+    [`jwks: "http://x y/", ${rest}`, "MF_URL_INVALID", /jwks/],
+    [`jwks: "http://x/", ${rest}, scopes: ["a\\nb"]`, "MF_STANDALONE_AUTH", /texts of one line/],
+    [`jwks: "http://x/", ${rest}, algorithms: ["\${A}"]`, "MF_STANDALONE_AUTH", /does not verify/],
+  ] as const)
+    await rejects(lower(tokens(jwt)), (error: Error & { code?: string; problems?: readonly { code: string }[] }) => {
+      ok(error.code === code || error.problems?.some((each) => each.code === code), `${jwt}: ${error.code} ${error.message}`);
+      match(error.message, message);
+      return true;
+    });
+  await rejects(lower(`${head}    from: [{ http: { path: /a, auth: { oidc: { issuer: "https://id.example", audience: y } } } }]\n`), {
+    message: /use jwt, with the keys' URL as `jwks`/,
+  });
+});
+
 /** The set of a date in UTC, as the guest looks at it (kernel/net/service/schedules.ts). */
 function has({ minutes, hours, days, months, weekdays, either }: ServiceDates, date: Date): boolean {
   const is = (set: string, index: number): boolean => set[index] === "1";

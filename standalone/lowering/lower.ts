@@ -6,6 +6,7 @@
  */
 import {
   type FlowLimits,
+  rulesText,
   type Service,
   type ServiceAuth,
   type ServiceFlow,
@@ -16,7 +17,7 @@ import {
   serviceLimits,
 } from "#abi";
 import { CodedError } from "#base";
-import { type ConfigTemplate, type FlowConfig, type GatewayConfig, gatewayLimits, limitsOf } from "#gateway";
+import { type ConfigTemplate, type FlowConfig, type GatewayConfig, gatewayLimits, limitsOf, type Report } from "#gateway";
 import { type AuthWay, groupOf } from "./credentials.ts";
 import { lowerLine, lowerOutlet, type SecretCheck } from "./outlets.ts";
 import { refuseSettings } from "./refusals.ts";
@@ -78,9 +79,14 @@ interface HttpSource {
   readonly auth?: AuthWay | readonly AuthWay[];
 }
 
-function routeOf(config: HttpSource, place: Path, groups: ServiceAuth[][], checkSecret: SecretCheck): ServiceRoute {
+function routeOf(
+  config: HttpSource,
+  place: Path,
+  groups: ServiceAuth[][],
+  { checkSecret, report }: { readonly checkSecret: SecretCheck; readonly report: Report },
+): ServiceRoute {
   const { path = "", method = "POST", bodyLimit, idHeader, errors, auth } = config;
-  const group = auth === undefined ? [] : groupOf(auth, [...place, "auth"], checkSecret);
+  const group = auth === undefined ? [] : groupOf(auth, [...place, "auth"], checkSecret, report);
   return {
     path,
     methods: typeof method === "string" ? [method] : [...method],
@@ -114,6 +120,7 @@ function checkSize(service: Service): Service {
   const texts = [
     ...outlets.flatMap(({ headers, host, path }) => [...Object.values(headers), host, path]),
     ...flows.flatMap(({ values }) => Object.values(values)),
+    ...auth.flat().flatMap(({ token, secret }) => (token === undefined ? [] : [rulesText(token), secret])),
     ...flows.flatMap(({ lines }) => lines.map(({ text }) => text)),
     ...flows.flatMap(({ schedules }) => schedules.map(({ body = "" }) => body)),
   ];
@@ -150,7 +157,7 @@ function lowerFlow(name: string, flow: FlowConfig, groups: ServiceAuth[][], { re
   for (const [index, { connector, config }] of flow.from.entries()) {
     const place = [...at, "from", index, connector];
     if (connector === "cron") schedules.push(...lowerSchedule(`from[${index}]`, config as CronSource, place, report));
-    else routes.push(routeOf(config as HttpSource, place, groups, checkSecret));
+    else routes.push(routeOf(config as HttpSource, place, groups, { checkSecret, report }));
   }
   if (flow.from.length === 0)
     report(at, "a standalone service serves HTTP: give the flow an http source, or a cron source", "from", "MF_STANDALONE_SOURCE");

@@ -102,8 +102,8 @@ const ways: Settings = {
   basic: true,
   apiKey: true,
   hmac: true,
-  jwt: `a standalone service checks no tokens: use bearer, basic or apiKey, or: ${proxyBefore}`,
-  oidc: `a standalone service checks no tokens: use bearer, basic or apiKey, or: ${proxyBefore}`,
+  jwt: true,
+  oidc: "a standalone service does not ask an issuer where its keys are: use jwt, with the keys' URL as `jwks`",
   mtls: `a standalone service speaks plain HTTP: use bearer, basic or apiKey, or: ${proxyBefore}`,
 };
 

@@ -49,6 +49,11 @@ test("a URL that only settings tell is looked at before the start", () => {
   const wanted = changed(service, { outlets: [{ ...outlet, host: "${ERP:-http://erp}", port: 0, path: "" }] });
   equal(configText(wanted, none, { ERP: "http://other:1/a" }), '{"settings":{"ERP":"http://other:1/a"}}');
   equal(configText(wanted, none, {}), '{"settings":{}}');
+  const issuer = { ...wanted, auth: [[{ type: "jwt", header: "authorization", caller: undefined, secret: "${KEYS}" } as const]] };
+  throws(() => configText(issuer, none, { ERP: "http://e", KEYS: "https://id" }), {
+    code: "MF_STANDALONE_HTTPS",
+    message: /jwks an https URL/,
+  });
   throws(() => configText(wanted, none, { ERP: "https://erp" }), { code: "MF_STANDALONE_HTTPS", message: /the outlet "erp" an https URL/ });
   throws(() => configText(wanted, none, { ERP: "erp:80" }), { code: "MF_MICROVM_CONFIG" });
 });

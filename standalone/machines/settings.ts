@@ -76,17 +76,20 @@ function filled(text: string, values: Readonly<Record<string, string>>): string 
 }
 
 /** A URL that only its settings tell is looked at here, where the answer is still an error and no failed message. */
-function checkUrls({ flows }: Service, values: Readonly<Record<string, string>>): void {
-  for (const { name, host, port } of flows.flatMap(({ outlets }) => outlets)) {
-    if (port !== 0) continue;
-    const url = filled(host, values);
+function checkUrls({ flows, auth }: Service, values: Readonly<Record<string, string>>): void {
+  const outlets = flows.flatMap((flow) => flow.outlets.filter(({ port }) => port === 0));
+  const places = [
+    ...outlets.map(({ name, host }) => ({ what: `the outlet "${name}"`, url: filled(host, values) })),
+    ...auth.flat().flatMap(({ type, secret }) => (type === "jwt" ? [{ what: "jwks", url: filled(secret, values) }] : [])),
+  ];
+  for (const { what, url } of places) {
     if (/^https:/i.test(url))
       throw new CodedError(
         "MF_STANDALONE_HTTPS",
-        `the settings give the outlet "${name}" an https URL: a microVM does no TLS. Name a proxy that does, as http://proxy:port/path, and let it lead to the server`,
+        `the settings give ${what} an https URL: a microVM does no TLS. Name a proxy that does, as http://proxy:port/path, and let it lead to the server`,
       );
     if (!/^http:\/\//i.test(url) || !URL.canParse(url))
-      throw new CodedError("MF_MICROVM_CONFIG", `the settings give the outlet "${name}" no URL: it must be like http://erp:8000/orders`);
+      throw new CodedError("MF_MICROVM_CONFIG", `the settings give ${what} no URL: it must be like http://erp:8000/orders`);
   }
 }
 

@@ -33,6 +33,8 @@ export class Client extends Timer {
   bodyLength: u32 = 0;
   written: u32 = 0;
   isHeadMethod: bool = false;
+  /** It fetches an issuer's keys. */
+  isOfKeys: bool = false;
   /** Of the answer. */
   status: u32 = 0;
   scanned: u32 = 0;

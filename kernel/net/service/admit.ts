@@ -5,7 +5,7 @@ import {
 } from "../http/mod";
 import { contentLength, expects, isChunked, lineOf, methodAt, methodLength, valueAt, valueLength } from "../http/head";
 import { headerLines } from "../http/limits";
-import { bySignature, checkCaller, forgetCaller, noCredentials, putChallenges, putWanted, rightCaller } from "./auth";
+import { bySignature, byToken, checkCaller, forgetCaller, noCredentials, putChallenges, putWanted, rightCaller } from "./auth";
 import { flowOf, healthPort, Route } from "./config";
 import { beginEvent, endEvent, eventMade, eventUnmade, headersTooLong, pathAt, pathLength, splitTarget } from "./deliver";
 import { frameBytes, headersBytes } from "./limits";
@@ -15,6 +15,8 @@ import { detail, extra, refuseForNow, refuseWith, sendProblem, sendProblemOf } f
 import { enqueue, giveUp } from "./machines";
 import { findRoute, putMethods } from "./routes";
 import { checkSignatures, keepSignatures, signatureExpired, signatureValid } from "./signatures";
+import { judge } from "./tokens/mod";
+import { takesTokens } from "./variant";
 
 export function startAdmission(): void {
   onAsked(asked);
@@ -151,6 +153,10 @@ function admit(c: Connection, route: Route): void {
   let credentials = rightCaller;
   if (route.group > 0) {
     credentials = checkCaller(route.group - 1);
+    if (takesTokens) if (credentials === byToken) {
+      if (!judge(c, route.group - 1)) return;
+      credentials = rightCaller;
+    }
     if (credentials !== rightCaller && credentials !== bySignature) return denied(c, route.group - 1, credentials);
   }
   if ((isChunked || contentLength > 0) && isPacked()) return unknownEncoding(c);

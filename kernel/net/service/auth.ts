@@ -1,16 +1,31 @@
 /** Credentials of callers: a bearer token, a user with a password, keys in a header, signatures of the body, as gateway/contract/http/authentication.ts has them. */
-import { Bytes, clear, drop, equalIgnoringCase, lower, putByte, putLatin, putText } from "../bytes";
+import { Bytes, clear, drop, equalIgnoringCase, lower, put, putByte, putLatin, putText } from "../bytes";
 import { lineNamed, lineOf, lines, nameAt, nameLength, valueAt, valueLength } from "../http/head";
 import { readBase64 } from "./base64";
 import { firstWay, Way } from "./config";
 import { claimsSignature, signatureType } from "./signatures";
+import { takesTokens, tokenType } from "./variant";
 
-/** Results of a look at the credentials. `bySignature`: the body has to be seen first. */
-export const rightCaller: u32 = 0, noCredentials: u32 = 1, wrongCredentials: u32 = 2, bySignature: u32 = 3;
+/** Results of a look at the credentials. `bySignature`: the body has to be seen first; `byToken`: the issuer's keys say it. */
+export const rightCaller: u32 = 0, noCredentials: u32 = 1, wrongCredentials: u32 = 2, bySignature: u32 = 3, byToken: u32 = 4;
 /** Name of the caller whose credentials were right; length 0: it has none. */
 export let callerAt: usize = 0, callerLength: u32 = 0;
 
-export function forgetCaller(): void { callerLength = 0; }
+export function forgetCaller(): void {
+  callerLength = 0;
+  if (takesTokens) claimsLength = 0;
+}
+
+/** Its claims, as JSON; length 0: it has none. */
+export let claimsAt: usize = 0, claimsLength: u32 = 0;
+
+/** The holder of a token. */
+export function setHolder(at: usize, length: u32, claims: usize, ofClaims: u32): void {
+  callerAt = at;
+  callerLength = length;
+  claimsAt = claims;
+  claimsLength = ofClaims;
+}
 
 // @ts-ignore: decorator
 @lazy const given: Bytes = changetype<Bytes>(memory.data(16, 8));
@@ -92,7 +107,36 @@ function checkWays(group: u32, at: usize, length: u32): u32 {
     }
   }
   if (claimsSignature(group)) return bySignature;
+  if (takesTokens) if (showsToken(group, at, length)) return byToken;
   return gave ? wrongCredentials : noCredentials;
+}
+
+/** True for what could be a token: three parts under a way of the group that takes tokens. */
+function showsToken(group: u32, at: usize, length: u32): bool {
+  if (!hasWay(group, tokenType) || !readScheme(at, length, "bearer")) return false;
+  let dots: u32 = 0;
+  for (let index: u32 = 0; index < given.length; index++) if (load<u8>(given.at + index) === 46) dots++;
+  return dots === 2;
+}
+
+function hasWay(group: u32, type: u32): bool {
+  for (let each = firstWay; each !== 0; each = changetype<Way>(each).next)
+    if (changetype<Way>(each).group === group && changetype<Way>(each).type === type) return true;
+  return false;
+}
+
+/** Puts the credentials under the scheme `bearer`. */
+export function putBearer(b: Bytes): void {
+  const line = lineOf("authorization");
+  clear(given);
+  if (line >= 0 && readScheme(valueAt(line), valueLength(line), "bearer")) put(b, given.at, given.length);
+  drop(given);
+}
+
+/** True if the credentials are in the header `authorization`. */
+function isAuthorization(way: Way): bool {
+  if (takesTokens) if (way.type === tokenType) return true;
+  return way.type < 2;
 }
 
 /** True for a header that has a secret of this group: it has done its work, and is no business of the flow's. */
@@ -110,10 +154,10 @@ export function putWanted(b: Bytes, group: u32): void {
   let isFirst = true;
   for (let each = firstWay; each !== 0; each = changetype<Way>(each).next) {
     const way = changetype<Way>(each);
-    if (way.group !== group || (way.type < 2 && hasHeader) || (way.type >= 2 && isRepeated(way))) continue;
+    if (way.group !== group || (isAuthorization(way) ? hasHeader : isRepeated(way))) continue;
     if (!isFirst) putText(b, " or ");
     isFirst = false;
-    if (way.type < 2) {
+    if (isAuthorization(way)) {
       hasHeader = true;
       putText(b, "the authorization header");
       continue;
@@ -137,9 +181,9 @@ export function putChallenges(b: Bytes, group: u32): bool {
   let count: u32 = 0;
   for (let each = firstWay; each !== 0; each = changetype<Way>(each).next) {
     const way = changetype<Way>(each);
-    if (way.group !== group || way.type > 1) continue;
+    if (way.group !== group || !isAuthorization(way)) continue;
     if (count++ > 0) putText(b, ", ");
-    putText(b, way.type === 0 ? "Bearer realm=\"mayfly\"" : "Basic realm=\"mayfly\", charset=\"UTF-8\"");
+    putText(b, way.type !== 1 ? "Bearer realm=\"mayfly\"" : "Basic realm=\"mayfly\", charset=\"UTF-8\"");
   }
   return count > 0;
 }

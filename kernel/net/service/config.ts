@@ -6,6 +6,7 @@ import { frameBytes, nameBytes, records, textBytes } from "./limits";
 import {
   byte, count, expect, frameBroken, isAbsent, kind, nextRecord, openFrame, optionalText, partAt, partLength, serviceMagic, textAt, valid,
 } from "./records";
+import { takesTokens, tokenType } from "./variant";
 
 @unmanaged
 export class Flow {
@@ -63,7 +64,7 @@ export class Route {
 @unmanaged
 export class Way {
   group: u32 = 0;
-  /** 0 bearer, 1 basic, 2 apiKey, 3 signature */
+  /** 0 bearer, 1 basic, 2 apiKey, 3 signature, 4 token */
   type: u32 = 0;
   header: usize = 0;
   headerLength: u32 = 0;
@@ -76,6 +77,8 @@ export class Way {
   prefix: usize = 0;
   prefixLength: u32 = 0;
   toleranceMs: u32 = 0;
+  /** Of a token, whose `secret` is the URL of the keys, whose `caller` its rules, and whose `form` bits of algorithms (tokens/rules.ts). */
+  rules: usize = 0;
   next: usize = 0;
 }
 
@@ -257,7 +260,7 @@ function readWay(): bool {
   if (at === 0) return false;
   const way = changetype<Way>(at);
   way.group = <u32>count(0, records);
-  way.type = <u32>count(1, 3);
+  way.type = <u32>count(1, takesTokens ? tokenType : tokenType - 1);
   way.header = textAt(2, textBytes);
   way.headerLength = partLength(2);
   way.caller = optionalText(3, textBytes);
@@ -268,6 +271,10 @@ function readWay(): bool {
     way.form = <u32>count(5, 4);
     way.prefix = textAt(6, textBytes);
     way.prefixLength = partLength(6);
+    way.toleranceMs = <u32>count(7, most);
+  }
+  if (takesTokens) if (way.type === tokenType) {
+    way.form = <u32>count(5, 0xffff);
     way.toleranceMs = <u32>count(7, most);
   }
   if (way.group !== groups && way.group + 1 !== groups) return false;
@@ -418,6 +425,12 @@ function readPair(): bool {
     lastPair = at;
   }
   return true;
+}
+
+/** True if callers may show tokens: the keys of their issuers are fetched. */
+export function hasTokens(): bool {
+  for (let at = firstWay; at !== 0; at = changetype<Way>(at).next) if (changetype<Way>(at).type === tokenType) return true;
+  return false;
 }
 
 export function flowOf(route: Route): Flow { return changetype<Flow>(route.flow); }

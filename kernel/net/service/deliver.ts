@@ -6,13 +6,14 @@ import {
   valueLength,
 } from "../http/head";
 import { isFirst, nextOf, repeats } from "../http/names";
-import { callerAt, callerLength, isSecretHeader } from "./auth";
+import { callerAt, callerLength, claimsAt, claimsLength, isSecretHeader } from "./auth";
 import { flowOf, hasSeveral, Pair, Route, Schedule } from "./config";
 import { headersBytes, idBytes } from "./limits";
 import { eventOf, idOf, Message, setNewId } from "./message";
 import { absent, doorMagic } from "./records";
 import { found, parameterNameAt, parameterNameLength, putParameter } from "./routes";
 import { writeSha256 } from "./sha256";
+import { takesTokens } from "./variant";
 
 /** Path and query of the request. */
 export let pathAt: usize = 0, pathLength: u32 = 0, queryAt: usize = 0, queryLength: u32 = 0;
@@ -312,6 +313,10 @@ function putHeaders(b: Bytes, _c: Connection, route: Route): bool {
   if (callerLength > 0) {
     member(b, "mayfly-caller");
     putJson(b, callerAt, callerLength);
+  }
+  if (takesTokens) if (claimsLength > 0) {
+    member(b, "mayfly-claims");
+    putJson(b, claimsAt, claimsLength);
   }
   putOthers(b, route);
   putByte(b, 125);

@@ -25,6 +25,8 @@ import { fail, giveEvent, outOfMemory } from "./machines";
 import { Message } from "./message";
 import { startSends } from "./outlets";
 import { readNumber } from "./settings";
+import { issuerFetched, issuerNamed } from "./tokens/issuers";
+import { takesTokens } from "./variant";
 
 const resolving: u32 = 1, exchanging: u32 = 2, backingOff: u32 = 3;
 
@@ -142,7 +144,7 @@ function pause(exchange: Exchange, us: u64): bool {
 
 /** The exchange waits for a name. */
 function waitForName(exchange: Exchange): void {
-  exchange.ask = ++asks;
+  exchange.ask = ++asks & 0x7fffffff; // the other half are the issuers'
   exchange.nextNamed = waitingForNames;
   waitingForNames = changetype<usize>(exchange);
 }
@@ -160,7 +162,10 @@ function forgetName(exchange: Exchange): void {
 function named(ask: u32, address: u32): void {
   let at = waitingForNames;
   while (at !== 0 && changetype<Exchange>(at).ask !== ask) at = changetype<Exchange>(at).nextNamed;
-  if (at === 0) return;
+  if (at === 0) {
+    if (takesTokens) issuerNamed(ask, address);
+    return;
+  }
   const exchange = changetype<Exchange>(at);
   forgetName(exchange);
   if (address === 0) return unresolved(exchange);
@@ -215,8 +220,10 @@ export function pauseDue(timer: Pause): void {
 
 /** The time of an exchange is over; of one that only waits for its stream's end nobody is told. */
 export function exchangeDue(client: Client): void {
+  const isOfKeys = client.isOfKeys;
   const owner = clientDue(client);
   if (owner === 0) return;
+  if (takesTokens) if (isOfKeys) return issuerFetched(owner, 0, 0);
   const exchange = changetype<Exchange>(owner);
   exchange.client = 0;
   late(exchange);
@@ -233,6 +240,7 @@ function late(exchange: Exchange): void {
 }
 
 function failed(client: Client, why: u32): void {
+  if (takesTokens) if (client.isOfKeys) return issuerFetched(client.owner, changetype<usize>(client), why);
   const exchange = changetype<Exchange>(client.owner);
   client.owner = 0;
   exchange.client = 0;
@@ -255,6 +263,7 @@ function isTransient(status: u32): bool {
 }
 
 function headCame(client: Client): void {
+  if (takesTokens) if (client.isOfKeys) return;
   const exchange = changetype<Exchange>(client.owner);
   if (client.owner === 0) return;
   const line = lineOf("retry-after");
@@ -264,6 +273,7 @@ function headCame(client: Client): void {
 }
 
 function answered(client: Client): void {
+  if (takesTokens) if (client.isOfKeys) return issuerFetched(client.owner, changetype<usize>(client), 0);
   const exchange = changetype<Exchange>(client.owner);
   const outlet = changetype<Outlet>(exchange.outlet);
   const status = client.status;

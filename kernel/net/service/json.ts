@@ -27,6 +27,9 @@ export function accept(byte: u32): bool {
   return true;
 }
 
+/** Address of the next byte. */
+export function place(): usize { return at; }
+
 export function atEnd(): bool {
   return peek() === 0 && at >= end;
 }

@@ -53,6 +53,15 @@ export function putMember(name: string, at: usize, length: u32): void {
   putJson(line, at, min<u32>(length, logFieldBytes));
 }
 
+/** A text of ours, which needs no escapes. */
+export function putTextMember(name: string, text: string): void {
+  putText(line, ",\"");
+  putText(line, name);
+  putText(line, "\":\"");
+  putText(line, text);
+  putText(line, "\"");
+}
+
 export function putCount(name: string, value: u32): void {
   putText(line, ",\"");
   putText(line, name);

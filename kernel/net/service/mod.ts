@@ -22,6 +22,9 @@ import { exchangeDue, Pause, pauseDue, startExchanges } from "./exchanges";
 import { checkRoutes } from "./routes";
 import { scheduleDue, startSchedules } from "./schedules";
 import { complain, complainOfStart, fillIn, readSettings } from "./settings";
+import { issuerDue, issuers, startIssuers } from "./tokens/issuers";
+import { readRules } from "./tokens/rules";
+import { takesTokens } from "./variant";
 
 export { done, effectsBuffer, nextJob } from "./machines";
 export { address, dns, gateway, onMissing, prefixBits } from "./settings";
@@ -56,13 +59,18 @@ export function configure(kind: u32, length: u32): u32 {
 /** Reads what start needs: called before the carrier of streams takes its memory. False: the machine ends, and the console says why. */
 export function prepareService(): bool {
   if (!hasService) complainOfStart("there is no service in this ELF: build it with `mayfly build --target`");
-  else if (!fillIn()) {
+  else if (!fillIn() || !readTokens()) {
     // said there
   } else if (!checkRoutes()) complainOfStart("a path of the service can't be served: parameters must be whole parts of it, and * its end");
   else if (!startLog()) complain("the address of the syslog server must be ADDRESS:PORT");
   else return true;
   end(badConfiguration);
   return false;
+}
+
+function readTokens(): bool {
+  if (takesTokens) return readRules();
+  return true;
 }
 
 function end(code: u32): void {
@@ -78,7 +86,8 @@ export function startService(streamNumbers: u32): bool {
   const bytes = remaining();
   const connections = max<u32>(min<u32>(bytes / bytesPerConnection, mostConnections), leastConnections);
   const messages = max<u32>(min<u32>(bytes / bytesPerMessage, mostMessages), leastConnections);
-  const flowTimers = messages + openTimers + callsUnderWay, otherTimers = connections + messages + callsUnderWay + scheduleCount + 1;
+  const ofIssuers: u32 = takesTokens ? issuers : 0;
+  const flowTimers = messages + openTimers + callsUnderWay, otherTimers = connections + messages + callsUnderWay + scheduleCount + ofIssuers + 1;
   if (
     startMetrics() && startConnections(min<u32>(connections, streamNumbers), streamNumbers) && startMessages(messages) && startTimers(flowTimers, otherTimers) &&
     startBlocks(remaining() - 64)
@@ -89,6 +98,7 @@ export function startService(streamNumbers: u32): bool {
     listen(port);
     if (healthPort !== 0) listen(healthPort);
     startSchedules();
+    if (takesTokens) startIssuers();
     return true;
   }
   complainOfStart("there is too little memory to serve: give the machine more");
@@ -121,7 +131,8 @@ export function runService(): u64 {
       case callTimer: exchangeDue(changetype<Client>(timer)); break;
       case pauseTimer: pauseDue(changetype<Pause>(timer)); break;
       case scheduleTimer: scheduleDue(changetype<Schedule>(timer)); break;
-      default: if (!isOff) end(0);
+      case serviceTimer: if (!isOff) end(0); break;
+      default: if (takesTokens) issuerDue(changetype<usize>(timer));
     }
   }
   if (isStopping && !isOff && pending === 0 && openConnections === 0) end(0);

@@ -156,7 +156,7 @@ export function putSendKey(out: Bytes, m: Message, isCall: bool, number: u32): v
 
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-function putBase64(out: Bytes, at: usize, length: u32): void {
+export function putBase64(out: Bytes, at: usize, length: u32): void {
   for (let from: u32 = 0; from < length; from += 3) {
     const count = min<u32>(length - from, 3);
     let bits: u32 = 0;

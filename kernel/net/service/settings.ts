@@ -12,6 +12,7 @@ import {
 } from "./config";
 import { accept, atEnd, openJson, peek, readString, skipValue } from "./json";
 import { settings as mostSettings, textBytes } from "./limits";
+import { takesTokens, tokenType } from "./variant";
 
 /** Big endian; 0: not given. */
 export let address: u32 = 0, prefixBits: u32 = 0, gateway: u32 = 0, dns: u32 = 0;
@@ -261,6 +262,12 @@ export function fillIn(): bool {
     if (!fill(way.secret, way.secretLength)) return false;
     way.secret = filledAt;
     way.secretLength = filledLength;
+    if (takesTokens) if (way.type === tokenType) {
+      if (!fill(way.caller, way.callerLength)) return false;
+      way.caller = filledAt;
+      way.callerLength = filledLength;
+      continue;
+    }
     if (filledLength === 0) return complain("the secret of a caller is empty: set it in config.json"), false;
   }
   for (let at = firstRoute; at !== 0; at = changetype<Route>(at).next) {
@@ -311,13 +318,13 @@ function fillOutlets(from: usize): bool {
   return true;
 }
 
-function isSendable(at: usize, length: u32): bool {
+export function isSendable(at: usize, length: u32): bool {
   for (let index: u32 = 0; index < length; index++) if (<u32>load<u8>(at + index) - 33 > 93) return false;
   return length > 0;
 }
 
 /** Takes a whole URL apart: http://user:password@host:port/path?query. */
-function splitUrl(outlet: Outlet): bool {
+export function splitUrl(outlet: Outlet): bool {
   const at = outlet.host;
   const length = outlet.hostLength;
   if (length < 8 || !isText(at, 7, "http://")) return false;

@@ -6,28 +6,31 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 const root = fileURLToPath(new URL("../../../../", import.meta.url));
 const builderPath = join(root, "scripts", "build-kernel.mjs");
-const sources = join(root, "kernel", "net");
+const folders = [join(root, "kernel", "net"), join(root, "kernel", "native")];
 
 interface Builder {
-  buildNet(root: string, entry: string): Promise<Uint8Array<ArrayBuffer>>;
+  buildNet(root: string, entry: string, tokens: boolean): Promise<Uint8Array<ArrayBuffer>>;
 }
 
 /** Of whatever the module is made of. */
 function hashOf(entry: string): string {
   const hash = createHash("sha256").update(entry);
-  const names = readdirSync(sources, { recursive: true, encoding: "utf8" }).filter(
-    (name) => name.endsWith(".ts") && !name.endsWith(".test.ts"),
+  const files = folders.flatMap((folder) =>
+    readdirSync(folder, { recursive: true, encoding: "utf8" })
+      .filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"))
+      .map((name) => join(folder, name)),
   );
   const lock = join(root, "package-lock.json"); // it names the compiler
-  for (const path of [builderPath, lock, ...names.sort().map((name) => join(sources, name))]) hash.update(readFileSync(path));
+  for (const path of [builderPath, lock, ...files.sort()]) hash.update(readFileSync(path));
   return hash.digest("hex").slice(0, 16);
 }
 
-async function compiled(entry: string): Promise<Uint8Array<ArrayBuffer>> {
-  const kept = fileURLToPath(new URL(`./${entry.replace(/\W/g, "-")}-${hashOf(entry)}.wasm`, import.meta.url));
+async function compiled(entry: string, tokens: boolean): Promise<Uint8Array<ArrayBuffer>> {
+  const form = tokens ? "-tokens" : "";
+  const kept = fileURLToPath(new URL(`./${entry.replace(/\W/g, "-")}${form}-${hashOf(entry)}.wasm`, import.meta.url));
   if (existsSync(kept)) return new Uint8Array(readFileSync(kept));
   const { buildNet } = (await import(pathToFileURL(builderPath).href)) as Builder;
-  const bytes = await buildNet(root, entry);
+  const bytes = await buildNet(root, entry, tokens);
   const whole = `${kept}.${process.pid}`; // two test files may compile at once
   writeFileSync(whole, bytes);
   renameSync(whole, kept);
@@ -36,12 +39,13 @@ async function compiled(entry: string): Promise<Uint8Array<ArrayBuffer>> {
 
 const modules = new Map<string, Promise<WebAssembly.Module>>();
 
-/** `entry` lies in kernel/net. */
-export function netModuleOf(entry: string): Promise<WebAssembly.Module> {
-  let module = modules.get(entry);
+/** `entry` lies in kernel/net; `tokens`: the form that judges them. */
+export function netModuleOf(entry: string, tokens = false): Promise<WebAssembly.Module> {
+  const key = `${entry} ${tokens}`;
+  let module = modules.get(key);
   if (module === undefined) {
-    module = compiled(entry).then((bytes) => new WebAssembly.Module(bytes));
-    modules.set(entry, module);
+    module = compiled(entry, tokens).then((bytes) => new WebAssembly.Module(bytes));
+    modules.set(key, module);
   }
   return module;
 }

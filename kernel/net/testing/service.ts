@@ -96,6 +96,8 @@ export interface BenchOptions {
   readonly memoryBytes?: number;
   /** False: it is configured only. */
   readonly started?: boolean;
+  /** True: the form that judges tokens. */
+  readonly tokens?: boolean;
   /** Addresses of names, in the service's numbers. */
   readonly names?: Readonly<Record<string, number>>;
 }
@@ -113,7 +115,7 @@ export class ServiceBench {
   readonly #asks: { readonly ask: number; readonly address: number }[] = [];
 
   static async create(options: BenchOptions = {}): Promise<ServiceBench> {
-    return new ServiceBench(await netModuleOf("testing/probe/service.ts"), options);
+    return new ServiceBench(await netModuleOf("testing/probe/service.ts", options.tokens), options);
   }
 
   private constructor(module: WebAssembly.Module, options: BenchOptions) {
