@@ -15,6 +15,7 @@ import { historyRows } from "./history.ts";
 import { durableRows, httpRows, telemetryRows } from "./http.ts";
 import { imageRows } from "./image.ts";
 import { journalRows } from "./journal.ts";
+import { kafkaRows } from "./kafka.ts";
 import { memoryRows } from "./memory.ts";
 import { peerRows } from "./peers-http.ts";
 import { processRows } from "./process.ts";
@@ -48,6 +49,7 @@ const suites: Readonly<Record<string, (quick: boolean) => Promise<Row[]>>> = {
   memory: memoryRows,
   journal: journalRows,
   cluster: clusterRows,
+  kafka: kafkaRows,
   sleep: async (quick) => [...(await sleepRows(quick)), ...(await besideRestateRows(quick))],
   storm: stormRows,
   explore: exploreRows,
