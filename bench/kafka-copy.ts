@@ -7,7 +7,6 @@ const [, , broker = "", from = "", to = ""] = process.argv;
 const client = { clientId: "copy", bootstrapBrokers: [broker], sasl: kafkaUser };
 const consumer = new Consumer<Buffer, Buffer, Buffer, Buffer>({ ...client, groupId: "copy" });
 const producer = new Producer<Buffer, Buffer, Buffer, Buffer>({ ...client, idempotent: true });
-// oxlint-disable-next-line no-eval
 const transform = (0, eval)(`(${transformSource})`) as (text: string) => string;
 const mostTogether = 1000;
 
