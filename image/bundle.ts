@@ -6,7 +6,7 @@ import { basename, dirname, extname, isAbsolute, join, relative, resolve, sep } 
 import { fileURLToPath } from "node:url";
 import { build, type BuildResult, type Loader, type Message, type Plugin } from "esbuild";
 import { CodedError } from "#base";
-import { linkedParts, partModules, streamingParts } from "#kernel";
+import { linkedParts, packedPartModules, partModules, partModulesFile, streamingParts } from "#kernel";
 import { nodeModulesPlugin, nodeNamespace, refusedNodeModule } from "./bundle-node.ts";
 import { type Readable, readableFor, refusedFile } from "./readable.ts";
 
@@ -30,6 +30,11 @@ const virtual = [emptyNamespace, sealNamespace, nodeNamespace, leftOutNamespace]
 const seal = 'delete globalThis[Symbol.for("mayfly.kernel")];';
 
 const flowModule = kernelModule("flow.ts");
+
+/** The text of a module of the kernel that lies in the file of parts; undefined for one by itself, and for any other file. */
+function packedModule(path: string): string | undefined {
+  return path.startsWith(kernelFolder) ? packedPartModules().get(path.slice(kernelFolder.length).split(sep).join("/")) : undefined;
+}
 
 /** "mayfly" with its exports marked as droppable: the compiler takes such marks out with all comments, and xml, csv and zone would be in every image. */
 function droppable(text: string): string {
@@ -56,9 +61,15 @@ function kernelModules(scan: boolean): Plugin {
           };
         return scan && path !== "mayfly" ? { path, namespace: emptyNamespace } : { path: kernelModule(module) };
       });
-      builder.onLoad({ filter: /[\\/]flow\.js$/ }, ({ path }) =>
-        path === flowModule ? { contents: droppable(readFileSync(path, "utf8")), loader: "js" } : undefined,
-      );
+      builder.onResolve({ filter: /^\.{1,2}\// }, ({ path, importer }) => {
+        const found = importer.startsWith(kernelFolder) ? resolve(dirname(importer), path) : "";
+        return packedModule(found) === undefined ? undefined : { path: found };
+      });
+      builder.onLoad({ filter: /\.js$/, namespace: "file" }, ({ path }) => {
+        const text = packedModule(path);
+        if (text === undefined) return undefined;
+        return { contents: path === flowModule ? droppable(text) : text, loader: "js" };
+      });
       builder.onLoad({ filter: /.*/, namespace: emptyNamespace }, () => ({ contents: "export {};" }));
       builder.onResolve({ filter: /^mayfly:seal$/ }, ({ path }) => ({ path, namespace: sealNamespace }));
       builder.onLoad({ filter: /.*/, namespace: sealNamespace }, () => ({ contents: seal }));
@@ -271,11 +282,12 @@ function behindSeal(result: Result): string {
   return text.slice(text.indexOf(seal.slice(0, seal.indexOf("["))));
 }
 
-/** Every file that went in, absolute. */
+/** Every file that went in, absolute, but for those in the file of parts. */
 function inputsOf({ metafile }: BuildResult<{ metafile: true }>, folder: string): string[] {
   return Object.keys(metafile.inputs)
     .filter((name) => name !== entryName && !virtual.some((namespace) => name.startsWith(`${namespace}:`)))
-    .map((name) => (isAbsolute(name) ? name : resolve(folder, name)));
+    .map((name) => (isAbsolute(name) ? name : resolve(folder, name)))
+    .filter((file) => packedModule(file) === undefined);
 }
 
 /** esbuild reads what is not UTF-8 as U+FFFD and says nothing: a text in the flow would silently be another. */
@@ -374,7 +386,7 @@ async function bundle(options: BundleOptions): Promise<Bundle> {
     script: output(result, ".js"),
     sourceMap: output(result, ".map"),
     streams: /\bfor await\b|\bfromAsync\b/.test(text) && linked.some((part) => streamingParts.includes(part)),
-    inputs: inputsOf(result, folder),
+    inputs: [...inputsOf(result, folder), partModulesFile],
     sources: sources
       .filter(({ path: name, bytes }) => bytes > 0 && name !== entryName)
       .sort((a, b) => b.bytes - a.bytes || (a.path < b.path ? -1 : 1)),

@@ -8,6 +8,7 @@ export * as machineMap from "./drivers/map.ts";
 export { layout } from "./layout.ts";
 export { type NativeName, nativeFunctions } from "./native-functions.ts";
 export { netModule } from "./net-module.ts";
+export { packedPartModules, partModulesFile } from "./part-modules.ts";
 export { platformModule, servicePlatformModule } from "./platform.ts";
 export { nativeInNode } from "./runtime/node-natives.ts";
 export { tabled as tabledLocales } from "./runtime/intl/locale-tables.ts";

@@ -2,7 +2,7 @@
 // write-tracking form of both modules that the embedded monitor runs, and the engine that images are booted with.
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { join } from "node:path";
+import { dirname, join, relative, resolve, sep } from "node:path";
 import { pathToFileURL } from "node:url";
 import { brotliCompressSync, constants } from "node:zlib";
 
@@ -167,6 +167,29 @@ async function buildRuntime(root) {
   return outputFiles[0].contents;
 }
 
+/** Files of dist that these import, themselves included. */
+function imported(entries) {
+  const found = new Set();
+  const open = [...entries];
+  for (let file = open.pop(); file !== undefined; file = open.pop()) {
+    if (found.has(file)) continue;
+    found.add(file);
+    for (const [, name] of readFileSync(file, "utf8").matchAll(/\b(?:from|import) "(\.[^"]+)"/g)) open.push(resolve(dirname(file), name));
+  }
+  return found;
+}
+
+/** Modules that bundles of flows take and Node does not: [path, text], in order. */
+async function partModulesOf(root) {
+  const kernel = join(root, "dist", "kernel");
+  const runtime = join(kernel, "runtime");
+  const { partModules } = await import(pathToFileURL(join(runtime, "parts.js")).href);
+  const taken = imported(["flow.ts", ...Object.values(partModules)].map((name) => join(runtime, name.replace(/\.ts$/, ".js"))));
+  const inNode = imported([join(kernel, "mod.js"), join(runtime, "outside.js")]);
+  const files = [...taken].filter((file) => file.startsWith(runtime + sep) && !inNode.has(file)).sort();
+  return files.map((file) => [relative(runtime, file).split(sep).join("/"), readFileSync(file, "utf8")]);
+}
+
 export async function buildKernel(root) {
   const load = (path) => import(pathToFileURL(join(root, "dist", path)).href);
   const { layout } = await load("kernel/layout.js");
@@ -196,6 +219,7 @@ export async function buildKernel(root) {
   writeFileSync(join(kernel, "standalone.wasm.br"), packed(await buildDrivers(root, driversAt, "standalone.ts")));
   writeFileSync(join(kernel, "net.br"), packedNets(await netForms(root)));
   writeFileSync(join(kernel, "runtime.js.br"), packed(await buildRuntime(root)));
+  writeFileSync(join(kernel, "parts.json.br"), packed(Buffer.from(JSON.stringify(await partModulesOf(root)))));
   writeFileSync(join(image, "engine.json"), JSON.stringify(engineFile(engine, zeroOnFree(engine))));
   writeFileSync(join(embedded, "engine.wasm.br"), packed(trackWrites(engine)));
   writeFileSync(join(embedded, "native.wasm.br"), packed(trackWrites(native)));
