@@ -81,6 +81,11 @@ test("queries are read and written as Node does", () => {
   const text = fc.string({ unit: fc.constantFrom(..."ab=&+% é%41%zz%ff%c3%a9;".split("")), maxLength: 30 });
   fc.assert(
     fc.property(text, (each) => equalValues({ ...query.parse(each) }, { ...nodeQuery.parse(each) })),
+    { numRuns: 500, examples: [["=é%a+a"], ["é%a+a=1"], ["%aa%aa=%é"]] },
+  );
+  const quoted = { decodeURIComponent: (part: string): string => `<${part}>` };
+  fc.assert(
+    fc.property(text, (each) => equalValues({ ...query.parse(each, "&", "=", quoted) }, { ...nodeQuery.parse(each, "&", "=", quoted) })),
     { numRuns: 500 },
   );
   const values = fc.dictionary(

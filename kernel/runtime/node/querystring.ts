@@ -37,19 +37,34 @@ function stringify(values: unknown, separator = "&", equals = "=", options?: Opt
     .join(separator);
 }
 
+/** An escaped byte, as Node looks for one; in values it reads over plus signs. */
+const escapedName = /%[0-9a-f]{2}/i;
+const escapedValue = /%\+*[0-9a-f]\+*[0-9a-f]/i;
+
+/** True if Node takes the value for escaped: also where an escaped byte of the name has another behind it. */
+function isValueEscaped(name: string, value: string): boolean {
+  const first = escapedName.exec(name);
+  return escapedValue.test(value) || (first !== null && escapedValue.test(name.slice(first.index + first[0].length)));
+}
+
 function parse(text: unknown, separator = "&", equals = "=", options?: Options): Record<string, string | string[]> {
   const found = Object.create(null) as Record<string, string | string[]>;
   if (typeof text !== "string" || text === "") return found;
-  const decode = options?.decodeURIComponent ?? ((part: string) => (/%[0-9a-f]{2}/i.test(part) ? module.unescape(part) : part));
+  const decode = options?.decodeURIComponent ?? module.unescape;
+  const isOwn = decode === unescape;
+  const read = (part: string, isEscaped: boolean): string => {
+    const spaced = part.replaceAll("+", isOwn ? " " : "%20");
+    return part === "" || (isOwn && !isEscaped) ? spaced : decode(spaced);
+  };
   const most = options?.maxKeys ?? 1000;
   let pairs = text.split(separator || "&");
   if (most > 0) pairs = pairs.slice(0, most);
   for (const pair of pairs) {
     if (pair === "") continue;
     const at = pair.indexOf(equals || "=");
-    const read = (part: string): string => decode(part.replaceAll("+", " "));
-    const name = read(at < 0 ? pair : pair.slice(0, at));
-    const value = at < 0 ? "" : read(pair.slice(at + (equals || "=").length));
+    const [givenName, given] = at < 0 ? [pair, ""] : [pair.slice(0, at), pair.slice(at + (equals || "=").length)];
+    const name = read(givenName, escapedName.test(givenName));
+    const value = read(given, isValueEscaped(givenName, given));
     const before = found[name];
     if (before === undefined) found[name] = value;
     else if (Array.isArray(before)) before.push(value);
