@@ -24,6 +24,7 @@ import { readingRows } from "./reading.ts";
 import { besideRestateRows } from "./restate.ts";
 import type { Row } from "./rows.ts";
 import { sleepRows } from "./sleep.ts";
+import { instructionRows } from "./instructions.ts";
 import { linuxServiceRows } from "./linux-service.ts";
 import { standaloneRows } from "./standalone.ts";
 import { startRows } from "./start.ts";
@@ -56,7 +57,7 @@ const suites: Readonly<Record<string, (quick: boolean) => Promise<Row[]>>> = {
   compiler: compilerRows,
   process: processRows,
   qemu: qemuRows,
-  standalone: async (quick) => [...(await standaloneRows(quick)), ...(await linuxServiceRows(quick))],
+  standalone: async (quick) => [...(await standaloneRows(quick)), ...(await linuxServiceRows(quick)), ...(await instructionRows())],
 };
 
 function figure(value: number): string {

@@ -58,9 +58,22 @@ export function put(b: Bytes, at: usize, length: u32): void {
 }
 
 export function putByte(b: Bytes, byte: u32): void {
-  if (!reserve(b, 1)) return;
-  store<u8>(b.at + b.length, byte);
-  b.length++;
+  const length = b.length;
+  if ((b.broken || length >= b.room) && !reserve(b, 1)) return;
+  store<u8>(b.at + length, byte);
+  b.length = length + 1;
+}
+
+export function putU32(b: Bytes, value: u32): void {
+  if (!reserve(b, 4)) return;
+  store<u32>(b.at + b.length, value);
+  b.length += 4;
+}
+
+export function putF64(b: Bytes, value: f64): void {
+  if (!reserve(b, 8)) return;
+  store<f64>(b.at + b.length, value);
+  b.length += 8;
 }
 
 /** Puts a text of ASCII. */

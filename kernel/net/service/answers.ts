@@ -1,6 +1,6 @@
 /** `resolve` events (abi/events.ts): answers of outlets, and failures of calls with whose fault they are. */
 import { allocate } from "../blocks";
-import { Bytes, clear, drop, equal, isTextIgnoringCase, lower, put, putByte, putJson, putText } from "../bytes";
+import { Bytes, clear, drop, equal, isTextIgnoringCase, lower, put, putByte, putF64, putJson, putText, putU32 } from "../bytes";
 import { lines, nameAt, nameLength, valueAt, valueLength } from "../http/head";
 import { isFirst, nextOf } from "../http/names";
 import { code, origin, reason, status as failureStatus } from "./ends";
@@ -12,16 +12,6 @@ import { absent, doorMagic } from "./records";
 const partsAt: u32 = 12;
 const mostCode: u32 = 64;
 const mostReason: u32 = 4096;
-
-function putU32(b: Bytes, value: u32): void {
-  for (let shift: u32 = 0; shift < 32; shift += 8) putByte(b, (value >> shift) & 255);
-}
-
-function putF64(b: Bytes, value: f64): void {
-  const bits = reinterpret<u64>(value);
-  putU32(b, <u32>bits);
-  putU32(b, <u32>(bits >> 32));
-}
 
 function setLength(b: Bytes, part: u32, length: u32): void {
   if (!b.broken) store<u32>(b.at + partsAt + (<usize>part << 2), length);

@@ -1,5 +1,5 @@
 /** The `deliver` event of a request (abi/events.ts), with the headers that the gateway's http source would give it. */
-import { Bytes, clear, drop, isTextIgnoringCase, lower, put, putByte, putJson, putLatinJson, putText, startsWith } from "../bytes";
+import { Bytes, clear, drop, isTextIgnoringCase, lower, put, putByte, putF64, putJson, putLatinJson, putText, putU32, startsWith } from "../bytes";
 import { Connection, putIsoDate } from "../http/mod";
 import {
   authorityLength, authorityOffset, lineNamed, lineOf, lines, methodAt, methodLength, nameAt, nameLength, targetAt, targetLength, valueAt,
@@ -53,16 +53,6 @@ const lengthsOffset: u32 = 12;
 
 // @ts-ignore: decorator
 @lazy const joined: Bytes = changetype<Bytes>(memory.data(16, 8));
-
-function putU32(b: Bytes, value: u32): void {
-  for (let shift: u32 = 0; shift < 32; shift += 8) putByte(b, (value >> shift) & 255);
-}
-
-function putF64(b: Bytes, value: f64): void {
-  const bits = reinterpret<u64>(value);
-  putU32(b, <u32>bits);
-  putU32(b, <u32>(bits >> 32));
-}
 
 /** Results of making an event. */
 export const eventMade: u32 = 0, pathUnusable: u32 = 1, headersTooLong: u32 = 2, eventUnmade: u32 = 3;

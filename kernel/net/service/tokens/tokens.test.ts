@@ -201,13 +201,21 @@ test("a header chooses neither its algorithm nor its key, and what is not canoni
   const { keys: ecKeys, jwk: ec } = await publish("k2", "ES256");
   const tokens = await Tokens.create({}, { algorithms: ["RS256", "ES256"] });
   const { alg: _alg, ...anyRsa } = jwk as { alg: string };
-  tokens.keys(anyRsa, ec, { kty: "oct", kid: "k3", k: "AAAA" });
+  const { alg: _other, ...anyCurve } = (await publish("k4", "ES512")).jwk as { alg: string };
+  tokens.keys(anyRsa, ec, anyCurve, { kty: "oct", kid: "k3", k: "AAAA" });
   const good = await tokens.sign(keys, "RS256");
   deepEqual(tokens.call(good), [204]);
   const other = { ...keys, privateKey: (await importJWK(await exportJWK(keys.privateKey), "RS384")) as Keys["privateKey"] };
   deepEqual(tokens.call(await tokens.sign(other, "RS384")), invalid, "not among the algorithms");
   deepEqual(tokens.call(await tokens.sign(ecKeys, "ES256", {}, { kid: "k2" })), [204]);
   deepEqual(tokens.call(await tokens.sign(ecKeys, "ES256", {}, { kid: "k1" })), invalid, "a key of another kind");
+  match(
+    tokens.bench.ask(
+      `POST / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${await tokens.sign(ecKeys, "ES256", {}, { kid: "k4" })}\r\nContent-Length: 0\r\n\r\n`,
+    ),
+    /ERR_JWKS_NO_MATCHING_KEY/,
+    "a key of another curve",
+  );
   const [head = "", body = "", signature = ""] = good.split(".");
   const header = (text: string): string => `${Buffer.from(text).toString("base64url")}.${body}.${signature}`;
   for (const text of [
