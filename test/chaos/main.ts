@@ -3,9 +3,11 @@ import { runClusterChaos } from "../cluster/campaign.ts";
 import { runChaos } from "./campaign.ts";
 import { type ChaosOptions, readOptions, usage } from "./options.ts";
 import { reportText } from "./report.ts";
+import { runStandaloneChaos } from "./standalone.ts";
 
 async function main(argv: readonly string[]): Promise<number> {
   if (argv.includes("--cluster")) return await runClusterChaos(argv, (line) => process.stderr.write(`${line}\n`));
+  if (argv.includes("--standalone")) return await runStandaloneChaos(argv, (line) => process.stderr.write(`${line}\n`));
   let options: ChaosOptions | "help";
   try {
     options = readOptions(argv);

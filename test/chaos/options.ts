@@ -39,7 +39,8 @@ export const usage = `npm run chaos [-- OPTION…]
   --only A,B     of ${transportNames.join(",")}
   --keep         keep journal and logs
   --json         the report as JSON on standard output
-  --cluster      nodes and servers of a cluster instead, with --seed, --minutes (5)`;
+  --cluster      nodes and servers of a cluster instead, with --seed, --minutes (5)
+  --standalone   a Linux executable that serves by itself instead, with --seed, --minutes (5)`;
 
 function count(text: string | undefined, name: string, otherwise: number): number {
   if (text === undefined) return otherwise;

@@ -1,5 +1,6 @@
 /** Tokens in V8 under virtual time: real keys and signatures, an issuer whose answers the test writes, and every clock in the test's hand. */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { constants, createHash, KeyObject, privateEncrypt, publicDecrypt, sign as sign256 } from "node:crypto";
 import { test } from "node:test";
 import { exportJWK, generateKeyPair, importJWK, type JWTPayload, SignJWT } from "jose";
 import type { ServiceToken } from "#abi";
@@ -92,6 +93,13 @@ class Tokens {
     };
     return await new SignJWT({ ...all, ...claims }).setProtectedHeader({ alg, kid: "k1", ...header }).sign(privateKey);
   }
+}
+
+/** Header and claims of a token of the issuer. */
+async function unsigned(tokens: Tokens, alg: string): Promise<readonly string[]> {
+  const { privateKey } = await generateKeyPair("ES256");
+  const [, body = ""] = (await tokens.sign({ privateKey } as Keys, "ES256")).split(".");
+  return [Buffer.from(JSON.stringify({ alg, kid: "k1" })).toString("base64url"), body];
 }
 
 const invalid = [401, "MF_TOKEN_INVALID"];
@@ -247,6 +255,60 @@ test("a header chooses neither its algorithm nor its key, and what is not canoni
   const loose = last[last.indexOf(good.at(-1) ?? "") ^ 1] ?? ""; // a bit that no byte has
   deepEqual(tokens.call(good.slice(0, -1) + loose), invalid, "bits that are left over");
   for (const text of ["a.b", "a.b.c.d", `${good}.a`]) deepEqual(tokens.call(text), [401, "MF_UNAUTHORIZED"], text.slice(-10));
+});
+
+test("RSA signatures have the one form there is", async () => {
+  const { keys, jwk } = await publish("k1", "RS256");
+  const key = KeyObject.from(keys.privateKey as Parameters<typeof KeyObject.from>[0]);
+  const { alg: _alg, ...any } = jwk as { alg: string };
+  const tokens = await Tokens.create();
+  tokens.keys(any);
+  const input = async (alg: string): Promise<string> => (await unsigned(tokens, alg)).join(".");
+  const rs = await input("RS256");
+  const digest = createHash("sha256").update(rs).digest();
+  const info = Buffer.from("3031300d060960864801650304020105000420", "hex");
+  const block = (front: readonly number[], fill: number, tail: Buffer): Buffer =>
+    Buffer.concat([Buffer.from(front), Buffer.alloc(256 - front.length - 1 - tail.length, fill), Buffer.of(0), tail]);
+  const right = block([0, 1], 0xff, Buffer.concat([info, digest]));
+  const changed = (at: number, byte: number): Buffer => {
+    const copy = Buffer.from(right);
+    copy[at] = byte;
+    return copy;
+  };
+  const call = (text: string, bytes: Buffer): readonly [number, string?] => tokens.call(`${text}.${bytes.toString("base64url")}`);
+  const open = (bytes: Buffer): Buffer => privateEncrypt({ key, padding: constants.RSA_NO_PADDING }, bytes);
+  deepEqual(call(rs, open(right)), [204]);
+  for (const wrong of [
+    changed(1, 2),
+    changed(2, 0xfe),
+    changed(100, 0),
+    changed(203, 0xfe),
+    changed(204, 1),
+    changed(206, 0x32),
+    changed(222, 0x21),
+    block([0, 1], 0xff, Buffer.concat([Buffer.from("302f300b0609608648016503040201", "hex"), Buffer.of(4, 32), digest])), // without NULL
+    block([0, 1], 0xff, Buffer.concat([info, digest, Buffer.alloc(100)])), // and something behind
+    block([0, 1], 0xff, digest),
+    Buffer.alloc(256),
+  ])
+    deepEqual(call(rs, open(wrong)), invalid, wrong.toString("hex"));
+  const ps = await input("PS256");
+  const sign = (saltLength: number): Buffer =>
+    sign256("sha256", Buffer.from(ps), { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength });
+  deepEqual(call(ps, sign(32)), [204]);
+  for (const saltLength of [0, 20, 31, 33, 64]) deepEqual(call(ps, sign(saltLength)), invalid, `salt of ${saltLength}`);
+  const whole = publicDecrypt({ key, padding: constants.RSA_NO_PADDING }, sign(32));
+  for (const [at, bit] of [
+    [255, 1],
+    [0, 0x40],
+    [200, 1],
+    [230, 1],
+  ] as const) {
+    const copy = Buffer.from(whole);
+    copy[at] = (copy[at] ?? 0) ^ bit;
+    deepEqual(call(ps, open(copy)), invalid, `bit of byte ${at}`);
+  }
+  deepEqual(call(ps, sign256("sha256", Buffer.from(ps), key)), invalid, "of the other kind");
 });
 
 test("claims of which readers might see different things are refused, though the issuer signed them", async () => {
