@@ -308,6 +308,13 @@ test("RSA signatures have the one form there is", async () => {
     copy[at] = (copy[at] ?? 0) ^ bit;
     deepEqual(call(ps, open(copy)), invalid, `bit of byte ${at}`);
   }
+  const modulus = Buffer.from((any as unknown as { n: string }).n, "base64url");
+  let high = Buffer.from(whole);
+  while (Buffer.compare(high, modulus) >= 0 || (high[0] ?? 0) < 0x80) {
+    high = Buffer.from(publicDecrypt({ key, padding: constants.RSA_NO_PADDING }, sign(32)));
+    high[0] = (high[0] ?? 0) | 0x80;
+  }
+  deepEqual(call(ps, open(high)), invalid, "a bit above the length of the modulus less one");
   deepEqual(call(ps, sign256("sha256", Buffer.from(ps), key)), invalid, "of the other kind");
 });
 
@@ -322,6 +329,8 @@ test("claims of which readers might see different things are refused, though the
       .sign(keys.privateKey);
   const claims = `"iss":"https://id.example","aud":"orders","scope":"orders.write","role":"clerk","level":3,"exp":${Math.floor(tokens.bench.host.wallMs / 1000) + 60}`;
   deepEqual(tokens.call(await sign(`{${claims}}`)), [204]);
+  const extended = new CompactSign(Buffer.from(`{${claims}}`)).setProtectedHeader({ alg: "Ed25519", kid: "k1", crit: ["b64"], b64: true });
+  deepEqual(tokens.call(await extended.sign(keys.privateKey)), invalid, "an extension that must be understood");
   deepEqual(tokens.call(await sign(`{ ${claims.replaceAll(",", " ,\n")} }\n`)), [204], "white space");
   for (const payload of [
     `{${claims},"role":"boss"}`,
