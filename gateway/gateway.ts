@@ -18,14 +18,14 @@ import { purgedCode } from "./delivery/failures.ts";
 import { Persistence } from "./delivery/persistence.ts";
 import { type Entropy, MessageIds, SeedPool, systemEntropy } from "./delivery/seeds.ts";
 import { Ending, OpenSteps } from "./ending.ts";
-import { ServedFlow, type Prepared, type ServedFlowPorts } from "./served-flow.ts";
+import { imageOf, type PreparedReload, Reloads } from "./reloads.ts";
+import { ServedFlow, type ServedFlowPorts } from "./served-flow.ts";
 import { type Administered, addAdmin, addMetrics, addProbes } from "./http/admin.ts";
 import type { Access } from "./http/guard.ts";
 import type { HttpRoutes } from "./contract/http/routes.ts";
 import { FetchAgents } from "./fetch-agent.ts";
 import { FunctionHost, pathsOf } from "./function-host.ts";
 import { addFunctions, configuredTenants, type FunctionBuilder, type FunctionImages, Functions } from "./functions/mod.ts";
-import { keptSettings } from "./kept-settings.ts";
 import { Listeners } from "./listeners.ts";
 import { MessageEvents } from "./http/message-events.ts";
 import { addMessages } from "./http/messages.ts";
@@ -136,6 +136,10 @@ export interface Gateway {
   stop(): Promise<void>;
   /** Swaps flows without dropping a message. Rejects, with nothing changed, when a flow can't be built or a connector be made. */
   reload(config: GatewayConfig): Promise<void>;
+  /** Builds and checks as `reload` does, and leaves the swap to the caller. Other reloads wait meanwhile. */
+  prepareReload(config: GatewayConfig): Promise<PreparedReload>;
+  /** The configuration that is served and its images, as a text that is the same at each node that serves the same. It has secrets in it. */
+  readonly revision: string;
   /** Rejects with MF_FLOW_UNKNOWN. */
   inject(flow: string, message: Injected): Promise<Outcome>;
   /** Puts a dead letter in again, with another body if one is given, and removes it once it was taken. Undefined for an unknown id. */
@@ -192,7 +196,7 @@ class TheGateway implements Gateway, Administered {
   #ending: Ending | undefined;
   readonly #steps = new OpenSteps();
   readonly #retries: LetterRetries;
-  #reloading: Promise<void> = Promise.resolve();
+  readonly #reloads: Reloads;
 
   constructor(config: GatewayConfig, ports: GatewayPorts) {
     this.#config = config;
@@ -236,6 +240,7 @@ class TheGateway implements Gateway, Administered {
     this.#agents = new FetchAgents(config);
     this.#listeners = new Listeners(config, { clock: this.#clock, logger: ports.logger, unexpected: this.#unexpected.report });
     this.#watching = this.#newWatching();
+    this.#reloads = this.#newReloads();
     this.#recorded = new Recorded({
       memory: this.#memory,
       history: ports.history,
@@ -249,7 +254,7 @@ class TheGateway implements Gateway, Administered {
       memory: this.#memory,
       images: ports.images,
       sleepers: () => this.sleepers.byImage(),
-      reloadFlow: (name) => this.#inTurn(() => this.#reloadFlow(name)),
+      reloadFlow: (name) => this.#reloads.reloadFlow(name, () => unknownFlow(name, this.#flows.keys())),
     });
     this.#shared = {
       runner: ports.runner,
@@ -339,14 +344,15 @@ class TheGateway implements Gateway, Administered {
   }
 
   reload(config: GatewayConfig): Promise<void> {
-    return this.#inTurn(() => this.#reload(config));
+    return this.#reloads.reload(config);
   }
 
-  /** One reload after the other. */
-  #inTurn(reload: () => Promise<void>): Promise<void> {
-    const next = this.#reloading.then(reload);
-    this.#reloading = next.catch(() => undefined);
-    return next;
+  prepareReload(config: GatewayConfig): Promise<PreparedReload> {
+    return this.#reloads.prepare(config);
+  }
+
+  get revision(): string {
+    return this.#reloads.revision;
   }
 
   async inject(flow: string, message: Injected): Promise<Outcome> {
@@ -387,6 +393,7 @@ class TheGateway implements Gateway, Administered {
       flows: [...this.#flows.values()],
       fullTenants: this.#functions?.fullTenants ?? [],
       loads: this.#ports.clusterDesk?.loads(),
+      difference: this.#ports.clusterDesk?.difference,
     });
   }
 
@@ -474,6 +481,7 @@ class TheGateway implements Gateway, Administered {
         (question: unknown) => sleeperAnswer(question, this.#sleepersShown, this.#ports.cluster?.node ?? ""),
       ];
       const { shares } = this.#shared;
+      shares?.cluster.serves(this.revision);
       await shares?.cluster.begin(new Partitions(this.#flows, this.#retries, answers, this.#shared));
       if (shares !== undefined) this.#endLooks = lookForSwitches({ flows: this.#flows, shares, clock: this.#clock });
       this.#state = "running";
@@ -582,58 +590,33 @@ class TheGateway implements Gateway, Administered {
     if (failures.length > 0) throw failures[0];
   }
 
-  async #reload(config: GatewayConfig): Promise<void> {
-    if (this.#state !== "running") throw new CodedError("MF_GATEWAY_STATE", "the gateway is not running");
-    if (this.#ports.cluster !== undefined) checkForCluster(config);
-    const kept = keptSettings(this.#config);
-    const dir = config.functions?.dir;
-    if (JSON.stringify(kept) !== JSON.stringify(keptSettings(config)) || this.#config.functions?.dir !== dir)
-      this.#logger.warn(
-        { code: "MF_RELOAD_RESTART" },
-        "http, fetch, journal, cluster, deadLetters, telemetry, approvals, the folder of functions and the folder, size and age of history change only at a restart",
-      );
-    if (this.#functions !== undefined) checkApart(config, this.#functions);
-    const hasFunctions = this.#functions !== undefined && config.functions !== undefined;
-    const tenants = hasFunctions ? await configuredTenants(config, this.#ports.functions?.environment ?? {}) : undefined;
-    const images = await this.#loadAll(config.flows);
-    const prepared: [ServedFlow, Prepared][] = [];
-    const fresh: ServedFlow[] = [];
-    for (const [name, flow] of Object.entries(config.flows)) {
-      const served = this.#flows.get(name);
-      if (served === undefined) fresh.push(new ServedFlow(name, flow, imageOf(images, name), this.#shared));
-      else prepared.push([served, served.prepare(flow, imageOf(images, name))]);
-    }
-    const gone = [...this.#flows.values()].filter(({ name }) => !Object.hasOwn(config.flows, name) && !this.#host.configs.has(name));
-    this.#config = { ...config, ...kept };
-    this.#configureHistory();
-    if (tenants !== undefined) await this.#functions?.use(tenants);
-    await Promise.all(prepared.map(([served, next]) => served.connect(next)));
-    // In one turn everything that goes lets go, also of resources that another flow gets, such as a path.
-    const opening = prepared.map(([served, next]) => served.replace(next));
-    const ending = this.#end(gone, new Ending(this.#clock, config.drain), () => undefined);
-    for (const served of fresh) this.#flows.set(served.name, served);
-    this.#listeners.show(undefined); // its path may be one that a flow gets
-    await Promise.all([...opening.map((open) => open()), this.#startAll(fresh), ending]);
-    this.#listeners.show(this.#ports.connectors.describe?.(this.#config));
-    for (const served of gone) {
-      this.#flows.delete(served.name);
-      const { pending, sends, sleepers } = served.left;
-      if (pending + sends + sleepers > 0)
-        this.#logger.warn(
-          { flow: served.name, pending, sends, sleepers },
-          "the journal has messages of the removed flow: they wait until it is configured again",
-        );
-    }
-  }
-
-  /** Swaps the image of one flow, whose configuration stays. */
-  async #reloadFlow(name: string): Promise<void> {
-    const served = this.#flows.get(name);
-    const config = this.#config.flows[name];
-    if (served === undefined || config === undefined || this.#state !== "running") throw unknownFlow(name, this.#flows.keys());
-    const next = served.prepare(config, await this.#ports.loadFlow(name, config));
-    await served.connect(next);
-    await served.replace(next)();
+  #newReloads(): Reloads {
+    return new Reloads({
+      flows: this.#flows,
+      shared: () => this.#shared,
+      logger: this.#logger,
+      config: () => this.#config,
+      check: (config) => {
+        if (this.#state !== "running") throw new CodedError("MF_GATEWAY_STATE", "the gateway is not running");
+        if (this.#ports.cluster !== undefined) checkForCluster(config);
+        if (this.#functions !== undefined) checkApart(config, this.#functions);
+      },
+      extras: async (config) => {
+        const hasFunctions = this.#functions !== undefined && config.functions !== undefined;
+        const tenants = hasFunctions ? await configuredTenants(config, this.#ports.functions?.environment ?? {}) : undefined;
+        return async () => (tenants === undefined ? undefined : this.#functions?.use(tenants));
+      },
+      load: (flows) => this.#loadAll(flows),
+      adopt: (config) => {
+        this.#config = config;
+        this.#configureHistory();
+      },
+      isConfigured: (flow) => Object.hasOwn(this.#config.flows, flow) || this.#host.configs.has(flow),
+      end: (gone) => this.#end(gone, new Ending(this.#clock, this.#config.drain), () => undefined),
+      startAll: (flows) => this.#startAll(flows),
+      changed: () => this.#ports.cluster?.serves(this.revision),
+      show: (isShown) => this.#listeners.show(isShown ? this.#ports.connectors.describe?.(this.#config) : undefined),
+    });
   }
 
   async #stop(): Promise<void> {
@@ -656,7 +639,7 @@ class TheGateway implements Gateway, Administered {
     this.#watching.end();
     this.#endLooks();
     this.#ports.cluster?.stopTaking();
-    await ending.by(ending.workMs, this.#reloading);
+    await ending.by(ending.workMs, this.#reloads.under);
     await ending.by(
       ending.workMs,
       this.#step("the functions", () => this.#functions?.close()),
@@ -726,10 +709,4 @@ function checkApart(config: GatewayConfig, functions: Functions): void {
     "MF_FUNCTION_TAKEN",
     `a function is deployed as ${taken}: name the flow or its path otherwise in mayfly.yaml, or remove the function`,
   );
-}
-
-function imageOf(images: ReadonlyMap<string, FlowImage>, name: string): FlowImage {
-  const image = images.get(name);
-  if (image === undefined) throw new CodedError("MF_FLOW_UNKNOWN", `the flow ${name} was not loaded`);
-  return image;
 }

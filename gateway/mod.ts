@@ -22,11 +22,13 @@ export { type Connectors } from "./contract/connectors.ts";
 export {
   type Cluster,
   type ClusterDesk,
+  type ClusterReload,
   type ClusterStatus,
   type ForwardedMessage,
   type ForwardedOrigin,
   type Partition,
   type NodeAnswer,
+  type NodeReload,
   type PartitionHost,
   type PartitionLoad,
   partitionOf,
@@ -157,3 +159,4 @@ export {
   type WitnessedEnd,
   type WitnessedMessage,
 } from "./contract/witness.ts";
+export { type PreparedReload } from "./reloads.ts";

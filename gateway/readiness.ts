@@ -22,10 +22,12 @@ export interface ReadinessParts {
   readonly fullTenants: readonly (readonly [tenant: string, reason: string])[];
   /** Of a node of a cluster: the partitions that it owns. */
   readonly loads: readonly PartitionLoad[] | undefined;
+  /** Of the nodes' revisions. */
+  readonly difference: string | undefined;
 }
 
 export function readinessOf(parts: ReadinessParts): Readiness {
-  const { state, clock, persistence, journal, memory, history, unexpected, flows, fullTenants, loads } = parts;
+  const { state, clock, persistence, journal, memory, history, unexpected, flows, fullTenants, loads, difference } = parts;
   const problems: object[] = state === "running" ? [] : [{ gateway: state }];
   const troubled = persistence.troubled ?? journal.trouble?.message;
   if (troubled !== undefined) problems.push({ journal: troubled });
@@ -41,7 +43,8 @@ export function readinessOf(parts: ReadinessParts): Readiness {
   ]);
   const trouble = history?.trouble;
   const full = fullTenants.map(([tenant, reason]) => ({ [`tenant ${tenant}`]: reason }));
-  const remarks = [...(trouble === undefined ? [] : [{ history: trouble }]), ...full, ...flows.flatMap(stuckSleepers)];
+  const remarks: object[] = [...(trouble === undefined ? [] : [{ history: trouble }]), ...full, ...flows.flatMap(stuckSleepers)];
+  if (difference !== undefined) remarks.push({ code: "MF_CLUSTER_REVISION", cluster: difference });
   const partitions = loads?.map(({ partition }) => partition).sort((a, b) => a - b);
   return { ready: problems.length === 0, problems, remarks, paused, ...(partitions === undefined ? {} : { partitions }) };
 }

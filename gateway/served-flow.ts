@@ -360,6 +360,11 @@ export class ServedFlow {
     await this.#connected(this.#added(next));
   }
 
+  /** Closes them again: the swap is off. */
+  async disconnect(next: Prepared): Promise<void> {
+    await Promise.all(this.#added(next).map((placed) => this.#retire(placed)));
+  }
+
   /** Resolves once the outlets have connected, or have had their moment: a peer that does not answer delays no source. */
   async #connected(outlets: readonly PlacedOutlet[]): Promise<void> {
     const starting = Promise.all(

@@ -52,7 +52,7 @@ export function pageUrl({ config, gateway }: Serving): string | undefined {
 
 function reloadNow(serving: Serving): void {
   void serving.reload().then(
-    () => serving.logger.info({}, "reloaded"),
+    () => serving.logger.info({}, serving.config.cluster === undefined ? "reloaded" : "reloaded, this node only"),
     (error: unknown) => {
       const { code, message } = asCoded(error);
       serving.logger.error({ code }, `not reloaded, the previous configuration keeps serving: ${message}`);
@@ -95,7 +95,9 @@ async function serve(flags: ServeFlags): Promise<number> {
 export function addServe(program: Command, cli: Cli): Command {
   const command = program
     .command("serve")
-    .description("Build stale flows and serve mayfly.yaml. SIGTERM and Ctrl-C finish the messages in flight, SIGHUP reloads.")
+    .description(
+      "Build stale flows and serve mayfly.yaml. SIGTERM and Ctrl-C finish the messages in flight, SIGHUP reloads; in a cluster this node only.",
+    )
     .option("-c, --config <file>", "the configuration", "mayfly.yaml")
     .option("-p, --port <number>", "overrides http.port; 0 picks a free one", portNumber)
     .addOption(jsonLinesOption())

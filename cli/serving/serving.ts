@@ -14,6 +14,7 @@ import {
   DeadLetters,
   type Gateway,
   type GatewayConfig,
+  type PreparedReload,
   gatewayMemory,
   configFiles,
   loadConfig,
@@ -125,6 +126,8 @@ class TheServing implements Serving {
   #secrets: string;
   #watch: NodeJS.Timeout | undefined;
   #reloads = 0;
+  /** The end of the last of them. */
+  #turn: Promise<void> = Promise.resolve();
 
   constructor(options: ServingOptions, { config, secrets, monitor, monitors, images, gateway, logger, telemetry, letGo, opened }: Parts) {
     this.#options = options;
@@ -176,22 +179,47 @@ class TheServing implements Serving {
   }
 
   async reload(): Promise<void> {
+    const prepared = await this.prepareReload();
+    await prepared.commit();
+  }
+
+  /** Reads the configuration again, builds and checks. Rejects as `reload` does, and then all is as it was. */
+  async prepareReload(): Promise<PreparedReload> {
+    const images = this.#images;
     this.#reloads += 1;
+    const before = this.#turn;
+    let over!: () => void;
+    this.#turn = new Promise((resolve) => (over = resolve));
+    await before; // the images of two reloads are not told apart
+    const { include, trust } = images;
+    const end = (): void => {
+      this.#reloads -= 1;
+      over();
+    };
+    const abandoned = (): void => {
+      images.abandon();
+      Object.assign(images, { include, trust });
+      end();
+    };
     try {
       const { config, secrets } = await load(this.#options);
-      this.#images.include = config.build.include;
-      this.#images.trust = config.images.trust;
-      try {
-        await this.gateway.reload(config);
-      } catch (error) {
-        this.#images.abandon();
-        throw error;
-      }
-      this.#config = config;
-      this.#secrets = secrets;
-      this.#images.settleAll();
-    } finally {
-      this.#reloads -= 1;
+      images.include = config.build.include;
+      images.trust = config.images.trust;
+      const prepared = await this.gateway.prepareReload(config);
+      const adopt = (): void => {
+        this.#config = config;
+        this.#secrets = secrets;
+        images.settleAll();
+        end();
+      };
+      return {
+        revision: prepared.revision,
+        commit: () => prepared.commit().finally(adopt),
+        abandon: () => prepared.abandon().finally(abandoned),
+      };
+    } catch (error) {
+      abandoned();
+      throw error;
     }
   }
 
@@ -274,8 +302,20 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     images.sleepers = () => gateway.sleepers.byImage();
     images.settleAll();
     collectGarbage(); // of the builds
-    served = new TheServing(options, { config, secrets, monitors, monitor, images, gateway, opened, logger, telemetry, letGo });
+    const serving = (served = new TheServing(options, {
+      config,
+      secrets,
+      monitors,
+      monitor,
+      images,
+      gateway,
+      opened,
+      logger,
+      telemetry,
+      letGo,
+    }));
     served.watchSecrets();
+    await opened?.serveReloads(() => serving.prepareReload());
     return served;
   } catch (error) {
     await opened?.close();

@@ -5,12 +5,14 @@
  *             ──rest──▶ the gateway ends what is under way ──▶ the journal is closed ──▶ the disk is closed
  *             ──lost──▶ the disk writes no more ──▶ the journal is forgotten ──▶ the gateway lets go
  */
+import { randomUUID } from "node:crypto";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { assert, type Clock, CodedError } from "#base";
 import {
   type Cluster,
   type ClusterConfig,
   type ClusterDesk,
+  type ClusterReload,
   type ClusterStatus,
   type DeadLetters,
   type ForwardedMessage,
@@ -26,14 +28,16 @@ import {
   type PartitionHost,
   partitionLost,
   type PartitionLoad,
+  type PreparedReload,
   type SignalOutcome,
 } from "#gateway";
 import { type Forwarding, natsWire, openForwarding } from "../forwarding/mod.ts";
 import { openReplicatedDisk, type ReplicatedDisk, replicatedLimits } from "../log/mod.ts";
 import { Ownership, type Store } from "../ownership/mod.ts";
+import { ClusterReloads, revisionOf } from "../reload/mod.ts";
 import { nodeLimits } from "./limits.ts";
 import { type Question, questionOf } from "./questions.ts";
-import { loadOf, loadsIn, shownPartitions } from "./status.ts";
+import { differenceOf, loadOf, loadsIn, shownPartitions } from "./status.ts";
 
 export interface NodeOptions {
   readonly connection: NatsConnection;
@@ -51,6 +55,8 @@ export interface NodeOptions {
   readonly bodyMemoryBytes: number;
   /** Where this node's HTTP server listens, to be shown; undefined until it does. */
   readonly address: () => string | undefined;
+  /** Of the cluster, secret: revisions are hashed with it. */
+  readonly revisionKey: string;
 }
 
 interface Open {
@@ -69,6 +75,9 @@ export class ClusterNode implements Cluster, ClusterDesk {
   /** Being given away in order: their end is no loss. */
   readonly #leaving = new Set<Partition>();
   #host: PartitionHost | undefined;
+  readonly #reloads: ClusterReloads;
+  #revision: string | undefined;
+  #hashing: Promise<void> = Promise.resolve();
 
   constructor(options: NodeOptions) {
     const { connection, config, node, life, version, store, clock, logger, address } = options;
@@ -80,8 +89,17 @@ export class ClusterNode implements Cluster, ClusterDesk {
       onLost: (partition) => this.#gone(partition),
     });
     const rest = (partition: Partition, mostMs: number): Promise<void> => this.#rest(partition, mostMs);
+    const taught: Store = {
+      put: (key, value, expected) => store.put(key, value, expected),
+      watch: (take) =>
+        store.watch((key, value, revision, isPresent) => {
+          take(key, value, revision, isPresent);
+          this.#reloads.saw(key, value, revision, isPresent);
+        }),
+    };
     this.#ownership = new Ownership({
-      ...{ store, clock, logger, node, life, version, partitions: config.partitions, address: () => address() ?? "", rest },
+      revision: () => this.#revision,
+      ...{ store: taught, clock, logger, node, life, version, partitions: config.partitions, address: () => address() ?? "", rest },
       gain: (partition, begin) => this.#gain(partition, begin),
       lost: (partition) => this.#lost(partition),
     });
@@ -89,6 +107,11 @@ export class ClusterNode implements Cluster, ClusterDesk {
     this.#forwarding = openForwarding({
       ...{ wire, clock, cluster: config.name, node, life },
       ownerOf: (partition) => this.#ownership.ownerOf(partition),
+    });
+    this.#reloads = new ClusterReloads({
+      ...{ store, clock, logger, node, life, newId: randomUUID },
+      nodes: () => this.#ownership.nodes(),
+      ask: (to, question, mostMs) => this.#forwarding.ask(to, question, mostMs),
     });
   }
 
@@ -130,7 +153,40 @@ export class ClusterNode implements Cluster, ClusterDesk {
     await this.#ownership.start();
   }
 
+  serves(text: string): void {
+    const hash = async (): Promise<void> => {
+      this.#revision = await revisionOf(text, this.#options.revisionKey);
+      this.#ownership.beatSoon();
+    };
+    this.#hashing = this.#hashing.then(hash);
+  }
+
+  /** Called once, when the gateway serves. `prepare`: its revision is the text of `serves`. */
+  async serveReloads(prepare: () => Promise<PreparedReload>): Promise<void> {
+    await this.#hashing;
+    this.#reloads.serve({
+      revision: () => this.#revision ?? "",
+      prepare: async () => {
+        const ready = await prepare();
+        return {
+          revision: await revisionOf(ready.revision, this.#options.revisionKey),
+          commit: () => ready.commit(),
+          abandon: () => ready.abandon(),
+        };
+      },
+    });
+  }
+
+  async reload(): Promise<ClusterReload> {
+    return await this.#reloads.reload();
+  }
+
+  get difference(): string | undefined {
+    return differenceOf(this.#ownership.nodes());
+  }
+
   stopTaking(): void {
+    this.#reloads.stop();
     this.#forwarding.stopTaking();
     this.#ownership.drain();
   }
@@ -217,6 +273,8 @@ export class ClusterNode implements Cluster, ClusterDesk {
     switch (question?.kind) {
       case "loads":
         return this.loads();
+      case "reload":
+        return await this.#reloads.answer(question);
       case "drain":
         this.#ownership.drain();
         return true;

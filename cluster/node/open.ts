@@ -1,10 +1,11 @@
 /** Opens a node: the connection to its servers, the letters and the table of owners. */
 import { randomBytes } from "node:crypto";
 import { type Clock, CodedError, isCoded } from "#base";
-import type { Cluster, ClusterConfig, ClusterDesk, DeadLetters, Logger, PartitionedJournal } from "#gateway";
+import type { Cluster, ClusterConfig, ClusterDesk, DeadLetters, Logger, PartitionedJournal, PreparedReload } from "#gateway";
 import { connectCluster } from "../connection.ts";
 import { openDeadLetters } from "../letters/mod.ts";
 import { openStreamStore } from "../ownership/mod.ts";
+import { newRevisionKey } from "../reload/mod.ts";
 import { nodeLimits } from "./limits.ts";
 import { ClusterNode } from "./node.ts";
 
@@ -28,6 +29,8 @@ export interface OpenedCluster extends ClusterDesk {
   readonly cluster: Cluster;
   readonly journal: PartitionedJournal;
   readonly deadLetters: DeadLetters;
+  /** From now on reloads of the cluster have this node swap as well. */
+  serveReloads(prepare: () => Promise<PreparedReload>): Promise<void>;
   /** After the gateway has stopped. */
   close(): Promise<void>;
 }
@@ -56,13 +59,14 @@ export async function openCluster(options: OpenClusterOptions): Promise<OpenedCl
   const { name: cluster, replicas, partitions } = config;
   const connection = await connectCluster(config, { name: `mayfly ${cluster} ${name}` });
   try {
-    const [store, deadLetters] = await withJetStream(clock, async () => [
-      await openStreamStore({ connection, cluster, replicas, partitions, clock }),
-      await openDeadLetters({ connection, cluster, replicas, keepsCredentials }),
-    ]);
+    const [store, deadLetters, revisionKey] = await withJetStream(clock, async () => {
+      const table = await openStreamStore({ connection, cluster, replicas, partitions, clock });
+      const letters = await openDeadLetters({ connection, cluster, replicas, keepsCredentials });
+      return [table, letters, await table.fixed("meta.revisions", newRevisionKey())] as const;
+    });
     const life = randomBytes(nodeLimits.lifeBytes).toString("base64url");
     const node = new ClusterNode({
-      ...{ connection, config, node: name, life, version, store, deadLetters, clock, logger, bodyMemoryBytes, address },
+      ...{ connection, config, node: name, life, version, store, deadLetters, clock, logger, bodyMemoryBytes, address, revisionKey },
     });
     return {
       cluster: node,
@@ -71,6 +75,11 @@ export async function openCluster(options: OpenClusterOptions): Promise<OpenedCl
       loads: () => node.loads(),
       status: () => node.status(),
       drain: (other) => node.drain(other),
+      reload: () => node.reload(),
+      get difference() {
+        return node.difference;
+      },
+      serveReloads: (prepare) => node.serveReloads(prepare),
       close: () => connection.close(),
     };
   } catch (error) {

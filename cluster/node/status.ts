@@ -1,5 +1,5 @@
 /** Numbers of partitions, as nodes tell each other. */
-import type { JournalStats, PartitionLoad, ShownPartition } from "#gateway";
+import type { JournalStats, PartitionLoad, ShownNode, ShownPartition } from "#gateway";
 
 export function loadOf(partition: number, { pending, outbox, sleepers }: JournalStats): PartitionLoad {
   return { partition, pending, outbox, sleepers };
@@ -20,4 +20,13 @@ export function shownPartitions(owners: readonly (string | undefined)[], loads: 
     const load = byPartition.get(partition);
     return { ...(load ?? { partition, pending: 0, outbox: 0, sleepers: 0 }), owner, isKnown: load !== undefined };
   });
+}
+
+/** Nodes that say nothing are left out: they are of an older version, or do not serve yet. */
+export function differenceOf(nodes: readonly ShownNode[]): string | undefined {
+  const byRevision = new Map<string, string[]>();
+  for (const { name, revision } of nodes) if (revision !== undefined) byRevision.set(revision, [...(byRevision.get(revision) ?? []), name]);
+  if (byRevision.size < 2) return undefined;
+  const each = [...byRevision].map(([revision, names]) => `${names.join(", ")} ${names.length === 1 ? "serves" : "serve"} ${revision}`);
+  return `the nodes serve different revisions: ${each.join("; ")}. Give all the same mayfly.yaml and flows, then run \`mayfly cluster reload\``;
 }

@@ -16,6 +16,8 @@ export interface NodeEntry {
   readonly address: string;
   readonly state: "up" | "draining" | "gone";
   readonly beat: number;
+  /** Of the configuration that it serves; absent until it does, and in beats of an older version. */
+  readonly revision?: string | undefined;
 }
 
 export interface PartitionEntry {
@@ -46,10 +48,10 @@ function parsed(value: Uint8Array): Readonly<Record<string, unknown>> {
 }
 
 function nodeOf(value: Uint8Array): NodeEntry | undefined {
-  const { life, sinceMs, version, address, state, beat } = parsed(value) as Partial<NodeEntry>;
+  const { life, sinceMs, version, address, state, beat, revision } = parsed(value) as Partial<NodeEntry>;
   const isSound = typeof life === "string" && typeof sinceMs === "number" && typeof version === "string" && typeof beat === "number";
   if (!isSound || typeof address !== "string" || state === undefined || !states.includes(state)) return undefined;
-  return { life, sinceMs, version, address, state, beat };
+  return { life, sinceMs, version, address, state, beat, ...(typeof revision === "string" ? { revision } : {}) };
 }
 
 function partitionOf(value: Uint8Array): PartitionEntry | undefined {

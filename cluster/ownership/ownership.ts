@@ -31,6 +31,8 @@ export interface OwnershipOptions {
   readonly limits?: OwnershipLimits;
   /** Where this node's HTTP server listens, to be shown; empty until it does. */
   readonly address: () => string;
+  /** Of the configuration that this node serves, to be shown; undefined until it does. */
+  readonly revision?: () => string | undefined;
   /**
    * Takes it up, and calls `begin` in the turn from which on it is worked on; false there: it was lost meanwhile. Rejects when that fails: it is
    * given back, for this node or another to try again.
@@ -124,9 +126,9 @@ export class Ownership {
 
   /** Nodes that beat, by name; this one is among them once it has begun. */
   nodes(): readonly ShownNode[] {
-    return this.#live().map(([name, { life, sinceMs, version, address, state }]) => {
+    return this.#live().map(([name, { life, sinceMs, version, address, state, revision }]) => {
       const partitions = this.#view.countOf(name, life);
-      return { name, life, sinceMs, version, address, state: state === "up" ? "up" : "draining", partitions };
+      return { name, life, sinceMs, version, address, state: state === "up" ? "up" : "draining", partitions, revision };
     });
   }
 
@@ -135,10 +137,15 @@ export class Ownership {
     return this.#present();
   }
 
+  /** Something that beats tell has changed: the next tick tells it. */
+  beatSoon(): void {
+    this.#sentMs = Number.NEGATIVE_INFINITY;
+  }
+
   /** This node gives its partitions away, one after the other, and takes no others, as long as it runs. */
   drain(): void {
     if (this.#state === "up") this.#state = "draining";
-    this.#sentMs = Number.NEGATIVE_INFINITY; // the next tick tells it
+    this.beatSoon();
   }
 
   /** The partition's journal was taken over by another: nothing is told to `lost`. */
@@ -307,7 +314,8 @@ export class Ownership {
 
   async #putBeat(): Promise<boolean> {
     const { node, life, version, address } = this.#options;
-    const entry: NodeEntry = { life, sinceMs: this.#sinceMs, version, address: address(), state: this.#state, beat: ++this.#beat };
+    const told = { address: address(), revision: this.#options.revision?.() };
+    const entry: NodeEntry = { life, sinceMs: this.#sinceMs, version, ...told, state: this.#state, beat: ++this.#beat };
     const revision = await this.#write(nodeKey(node), entry, this.#view.revision(nodeKey(node)));
     if (revision === undefined) return this.#view.node(node)?.life === life; // a retry of one that was kept
     this.#hasName = true;

@@ -34,7 +34,7 @@ const noMessage = 10037;
 const partitionsKey = "meta.partitions";
 
 /** Makes the stream if it is missing. Rejects with MF_CLUSTER_PARTITIONS, and as the client does. */
-export async function openStreamStore(options: StoreOptions): Promise<Store> {
+export async function openStreamStore(options: StoreOptions): Promise<StreamStore> {
   const { connection, cluster, replicas, partitions, clock } = options;
   const manager = await jetstreamManager(connection, { timeout: ownershipLimits.writeMs, checkAPI: false });
   const stream = `MAYFLY_${cluster}_own`;
@@ -66,7 +66,7 @@ interface Parts {
   readonly prefix: string;
 }
 
-class StreamStore implements Store {
+export class StreamStore implements Store {
   readonly #parts: Parts;
   readonly #takes = new Set<Take>();
 
@@ -99,13 +99,18 @@ class StreamStore implements Store {
 
   /** The number of partitions, which the first node writes. */
   async fix(partitions: number): Promise<void> {
-    if ((await this.put(partitionsKey, Buffer.from(String(partitions)), 0)) !== undefined) return;
-    const fixed = Number(await this.#get(partitionsKey));
+    const fixed = Number(await this.fixed(partitionsKey, String(partitions)));
     if (fixed === partitions) return;
     throw new CodedError(
       "MF_CLUSTER_PARTITIONS",
       `the cluster has ${fixed} partitions, and that never changes: set cluster.partitions to ${fixed}, or give the cluster another name`,
     );
+  }
+
+  /** The value that the first node has written for a key which never changes; this one, if there is none. */
+  async fixed(key: string, value: string): Promise<string> {
+    if ((await this.put(key, Buffer.from(value), 0)) !== undefined) return value;
+    return (await this.#last(key))?.string() ?? "";
   }
 
   async watch(take: Take): Promise<() => void> {
@@ -127,10 +132,6 @@ class StreamStore implements Store {
       this.#takes.delete(take);
       watcher.close();
     };
-  }
-
-  async #get(key: string): Promise<string | undefined> {
-    return (await this.#last(key))?.string();
   }
 
   #last(key: string): Promise<StoredMsg | undefined> {

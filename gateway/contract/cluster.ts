@@ -52,6 +52,8 @@ export interface Cluster {
   askOthers(question: object): Promise<readonly NodeAnswer[]>;
   /** Takes up partitions from now on, and answers other nodes. Called once, when the gateway's flows are ready. */
   begin(host: PartitionHost): Promise<void>;
+  /** The gateway serves this now: a text that has secrets in it, and is the same at nodes that serve the same. */
+  serves(text: string): void;
   /** Takes no more partitions and no more from other nodes. The gateway drains its flows afterwards. */
   stopTaking(): void;
   /** Gives up all partitions, for others to take at once. Called when the journal is closed. */
@@ -71,6 +73,34 @@ export interface ShownNode {
   readonly state: "up" | "draining";
   /** How many it owns. */
   readonly partitions: number;
+  /** Of the configuration that it serves: the same at nodes that serve the same. Undefined: it does not say, as one of an older version. */
+  readonly revision?: string | undefined;
+}
+
+/** A node in a reload of the cluster. */
+export interface NodeReload {
+  readonly node: string;
+  /**
+   * `swapped`: it serves the new revision. `prepared`: it could have, and serves what it did. `refused`: it could not. `silent`: it did not answer
+   * before the swap. `failed`: it did not confirm the swap, or could not carry it out.
+   */
+  readonly state: "swapped" | "prepared" | "refused" | "silent" | "failed";
+  /** That it is prepared for, or has. */
+  readonly revision?: string | undefined;
+  readonly code?: string | undefined;
+  readonly message?: string | undefined;
+}
+
+/** The result of a reload of the cluster. */
+export interface ClusterReload {
+  /** `unknown`: the servers did not say; nodes follow what they have. */
+  readonly result: "committed" | "refused" | "unknown";
+  readonly revision?: string | undefined;
+  /** Why it was refused or is unknown, or that a node has not swapped. */
+  readonly code?: string | undefined;
+  readonly message?: string | undefined;
+  /** By name. */
+  readonly nodes: readonly NodeReload[];
 }
 
 /** Numbers of one partition; only its owner knows them. */
@@ -107,6 +137,10 @@ export interface ClusterDesk {
   status(): Promise<ClusterStatus>;
   /** The node gives its partitions away, and takes no others as long as it runs. Rejects with MF_CLUSTER_NODE_UNKNOWN. */
   drain(node: string): Promise<void>;
+  /** Has all nodes swap to what their configurations say, if that is the same for all; none otherwise. Never rejects. */
+  reload(): Promise<ClusterReload>;
+  /** A sentence on nodes that serve another revision than this one; undefined: all that are up serve the same. */
+  readonly difference: string | undefined;
 }
 
 /** The gateway, as its cluster sees it. None of these rejects. */

@@ -12,6 +12,11 @@ export function addCluster(routes: HttpRoutes, memory: GatewayMemory, desk: Clus
   );
   routes.add(
     "POST",
+    "/api/cluster/reload",
+    guard(access, memory, {}, async () => ({ status: 200, value: await desk.reload() })),
+  );
+  routes.add(
+    "POST",
     "/api/cluster/nodes/:node/drain",
     guard(access, memory, {}, async (_request, { node = "" }) => {
       await desk.drain(node);

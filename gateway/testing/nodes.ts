@@ -44,6 +44,7 @@ export class TestNode implements Cluster {
   readonly partitions: number;
   readonly journal: PartitionedJournal;
   host: PartitionHost | undefined;
+  served: string | undefined;
   /** Partitions it lost, in order. */
   readonly lost: Partition[] = [];
   /** Not this node's yet: being taken up. */
@@ -63,6 +64,10 @@ export class TestNode implements Cluster {
         this.host?.lost(partition);
       },
     });
+  }
+
+  serves(text: string): void {
+    this.served = text;
   }
 
   /** Takes a partition over, from whoever has it. */

@@ -30,14 +30,15 @@ export class ServedNode {
   readonly name: string;
   readonly port: number;
   readonly log: string;
-  readonly #folder: string;
   #child: ChildProcess | undefined;
+  /** Its mayfly.yaml. */
+  file: string;
 
   constructor(name: string, port: number, folder: string) {
     this.name = name;
     this.port = port;
     this.log = join(folder, `${name}.log`);
-    this.#folder = folder;
+    this.file = join(folder, "mayfly.yaml");
   }
 
   get url(): string {
@@ -50,8 +51,7 @@ export class ServedNode {
 
   start(): void {
     const output = openSync(this.log, "a");
-    const file = join(this.#folder, "mayfly.yaml");
-    this.#child = spawn(process.execPath, ["--enable-source-maps", command, "serve", "-c", file, "-p", String(this.port)], {
+    this.#child = spawn(process.execPath, ["--enable-source-maps", command, "serve", "-c", this.file, "-p", String(this.port)], {
       stdio: ["ignore", output, output],
       env: { ...process.env, NO_COLOR: "1", MAYFLY_NODE: this.name },
     });
@@ -139,12 +139,15 @@ export class TestCluster {
     return opened;
   }
 
+  /** A node that is not started yet, or was before. */
+  async add(name: string): Promise<ServedNode> {
+    const node = this.nodes.get(name) ?? new ServedNode(name, await freePort(), this.folder);
+    this.nodes.set(name, node);
+    return node;
+  }
+
   async start(...names: readonly string[]): Promise<void> {
-    for (const name of names) {
-      const node = this.nodes.get(name) ?? new ServedNode(name, await freePort(), this.folder);
-      this.nodes.set(name, node);
-      node.start();
-    }
+    for (const name of names) (await this.add(name)).start();
     await Promise.all(names.map((name) => this.node(name).ready()));
   }
 
