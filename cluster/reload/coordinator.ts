@@ -55,7 +55,7 @@ export class Coordinator {
     if (trouble !== undefined) return { ...trouble, nodes: [] };
     const at = table.sequence;
     const answers = await this.#prepared(open.id, at);
-    const verdict = this.#verdict(answers);
+    const verdict = table.sequence === at ? this.#verdict(answers) : overtaken(); // the nodes have ended it, or another has begun
     if (!("revision" in verdict)) {
       await table.put({ open: undefined, committed: table.record.committed }, at); // else the nodes end it, after a while
       return { ...verdict, nodes: shown(answers) };

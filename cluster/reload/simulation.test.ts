@@ -19,6 +19,7 @@ interface Node {
   readonly life: string;
   readonly reloads: ClusterReloads;
   isAlive: boolean;
+  hasLease: boolean;
   /** In its mayfly.yaml; undefined: a broken one. */
   file: string | undefined;
   served: string;
@@ -58,11 +59,25 @@ class World {
     };
     const reloads = new ClusterReloads({
       ...{ store: { put }, clock: this.clock, logger: silentLogger, node: name, life },
-      nodes: () => [...this.nodes.values()].filter(({ isAlive }) => isAlive).map((each) => ({ name: each.name, life: each.life })),
+      nodes: () =>
+        [...this.nodes.values()]
+          .filter(({ isAlive, hasLease }) => isAlive && hasLease)
+          .map((each) => ({ name: each.name, life: each.life })),
       ask: (to, question, mostMs) => this.#ask(name, to, question, mostMs),
       newId: () => `r${this.#ids++}`,
     });
-    const node: Node = { name, life, reloads, isAlive: true, file, served: file ?? "", held: 0, failsToSwap: false, buildMs: undefined };
+    const node: Node = {
+      name,
+      life,
+      reloads,
+      isAlive: true,
+      hasLease: true,
+      file,
+      served: file ?? "",
+      held: 0,
+      failsToSwap: false,
+      buildMs: undefined,
+    };
     this.nodes.set(name, node);
     await store.watch((key, value, sequence, isPresent) => (node.isAlive ? reloads.saw(key, value, sequence, isPresent) : undefined));
     reloads.serve({ revision: () => node.served, prepare: () => this.#prepare(node) });
@@ -262,6 +277,33 @@ test("a node that comes during the reload is asked as well; one that goes is not
   await w.pass(600_000, () => asked.result !== undefined);
   equal(asked.result?.code, "MF_CLUSTER_RELOAD_DIFFERS");
   deepEqual(w.swaps, []);
+});
+
+test("a decision that comes too late is refused: the nodes have ended the reload before", async () => {
+  const w = await world();
+  write(w, "two");
+  const a = w.node("a");
+  a.buildMs = 6_000;
+  const asked = w.begin("a");
+  await w.pass(1_000);
+  a.hasLease = false; // as of a node that was stopped for a while
+  await w.pass(3_000);
+  a.hasLease = true;
+  await w.pass(60_000);
+  deepEqual([asked.result?.code, w.swaps, w.served], ["MF_CLUSTER_RELOAD_OVER", [], ["one", "one", "one"]]);
+});
+
+test("a node without a lease, which was not counted, does not swap to another revision than the committed one", async () => {
+  const w = await world();
+  write(w, "two");
+  write(w, "other", "c");
+  w.node("a").buildMs = 1_000;
+  const asked = w.begin("a");
+  await w.pass(700);
+  deepEqual([w.node("c").held, asked.result], [1, undefined]);
+  w.node("c").hasLease = false;
+  await w.pass(60_000);
+  deepEqual([asked.result?.result, w.served, w.node("c").held], ["committed", ["two", "two", "one"], 0]);
 });
 
 test("a node that can't carry out what it agreed to is named, and the others have swapped", async () => {
