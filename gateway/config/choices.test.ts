@@ -51,6 +51,12 @@ test("what the environment lacks is left out for who does not serve it, and the 
   );
   deepEqual([Object.keys(f?.to ?? {}), f?.values, f?.key], [["erp"], { "mayfly-value-stage": "test" }, undefined]);
   equal(typeof f?.limits.time, "undefined", "the default counts");
+  const admin = readConfigWithout(
+    `http: { admin: { port: 9090, token: "\${TOKEN}" } }\n${flowWith('    from: [ { http: { path: /a, auth: { bearer: "${TOKEN}" } } } ]')}`,
+    "/some/mayfly.yaml",
+    options,
+  );
+  equal(admin.http.admin.port, 9090, "a port needs the token, which is there as it is written");
   throws(() => read('    from: [ { http: { path: "${PATH_OF_IT}", methd: POST } } ]'), /unknown key "methd"/);
   throws(() => read('    limits: { time: "${TIME}", memory: 5 }'), /limits\.memory: must be a size/);
 });

@@ -230,10 +230,19 @@ interface Checked {
 
 /** How references are treated. */
 interface References {
-  /** True: values that the environment and the files lack are not needed. They are left out, so that defaults count; one that is required stays as it is written. */
+  /** True: values that the environment and the files lack stay as they are written, and are not needed. */
   readonly without?: boolean;
+  /** The same, but what can't be as it is written is left out, so that defaults count. */
+  readonly lacking?: Lacking;
   /** Values that stay as they are written, whatever the environment holds: somebody else fills them in. */
   readonly isLate?: (path: Path) => boolean;
+}
+
+/** Paths of values that are missing. */
+interface Lacking {
+  readonly leftOut: Set<string>;
+  /** Left out, something required would be absent: they stay for good. */
+  readonly kept: Set<string>;
 }
 
 /** Has every variable. */
@@ -254,30 +263,29 @@ export function checkedValues(text: string, file: string, options: ReadOptions, 
   const files = new Set<string>();
   reader.expand(options.environment, options.readSecret ?? secretFiles(dirname(resolve(file)), files), references);
   check();
-  const required = new Set<string>();
+  const { lacking } = references;
   const values = (): unknown => {
     const all = reader.data() ?? {};
-    if (references.without === true) for (const [text, path] of reader.missing) if (!required.has(text)) leaveOut(all, path);
+    for (const [text, path] of reader.missing) if (lacking?.leftOut.has(text) === true) takeAway(all, path);
     return all;
   };
   const isMissing = ({ instancePath }: ErrorObject): boolean => reader.missing.has(pathText(pointerPath(instancePath, data)));
-  const validate = (value: unknown): readonly ErrorObject[] => validator(options)(value).filter((error) => !isMissing(error));
+  const validate = (value: unknown): readonly ErrorObject[] => validator(options)(value);
   let data = values();
   check();
   let errors = validate(data);
-  /** An object that is at fault without what it lacks has that as it is written. */
-  const isNeeded = ({ instancePath }: ErrorObject): boolean => {
-    const parent = pathText(pointerPath(instancePath, data));
-    const lacking = [...reader.missing].filter(([text, path]) => !required.has(text) && pathText(path.slice(0, -1)) === parent);
-    for (const [text] of lacking) required.add(text);
-    return references.without === true && lacking.length > 0;
-  };
   const isRetyped = ({ keyword, instancePath }: ErrorObject): boolean =>
     keyword === "type" && reader.retype(pointerPath(instancePath, data));
-  if (errors.filter((error) => isNeeded(error) || isRetyped(error)).length > 0) {
+  if (errors.filter(isRetyped).length > 0) {
     data = values();
     errors = validate(data);
   }
+  const isSettled = ({ instancePath }: ErrorObject): boolean => settle(pathText(pointerPath(instancePath, data)), reader.missing, lacking);
+  while (errors.filter(isSettled).length > 0) {
+    data = values();
+    errors = validate(data);
+  }
+  errors = errors.filter((error) => !isMissing(error));
   for (const error of withoutChoices(errors)) {
     if (error.keyword === "pattern" && error.propertyName !== undefined) continue; // said better by propertyNames
     const { message, key } = sentence(error);
@@ -288,11 +296,31 @@ export function checkedValues(text: string, file: string, options: ReadOptions, 
 }
 
 /** Takes the value of a path away, unless it is an item of a list. */
-function leaveOut(data: unknown, path: Path): void {
+function takeAway(data: unknown, path: Path): void {
   let place = data as Record<string | number, unknown> | undefined;
   for (const step of path.slice(0, -1)) place = place?.[step] as Record<string | number, unknown> | undefined;
   const last = path.at(-1);
   if (place !== undefined && last !== undefined && !Array.isArray(place)) delete place[last];
+}
+
+/**
+ * What a fault at that path says of values that are missing: one that can't be as it is written is left out; an object that is at fault without
+ * what was left out has that as it is written. True: something has changed.
+ */
+function settle(at: string, missing: ReadonlyMap<string, Path>, lacking: Lacking | undefined): boolean {
+  if (lacking === undefined) return false;
+  const { leftOut, kept } = lacking;
+  if (missing.has(at)) {
+    if (leftOut.has(at) || kept.has(at)) return false;
+    leftOut.add(at);
+    return true;
+  }
+  const needed = [...leftOut].filter((text) => pathText(missing.get(text)?.slice(0, -1) ?? []) === at);
+  for (const text of needed) {
+    leftOut.delete(text);
+    kept.add(text);
+  }
+  return needed.length > 0;
 }
 
 /** Reads a configuration's text. `file` is its path, for messages and as the place relative paths start from. Throws a ConfigError. */
@@ -309,18 +337,31 @@ export function readConfig(text: string, file: string, options: ReadOptions): Ga
   return config;
 }
 
-/** The same for who does not serve it: values that the environment lacks are left out, and no connector is made of what is there. Throws a ConfigError. */
+/**
+ * The same for who does not serve it, without values that the environment lacks: they stay as they are written, or are left out where they can't
+ * be so, and in `values`. No connector is made of what is there. Throws a ConfigError.
+ */
 export function readConfigWithout(text: string, file: string, options: ReadOptions): GatewayConfig {
-  const { reader, data, secretFiles: files, check } = checkedValues(text, file, options, { without: true });
   const base = dirname(resolve(file));
-  const report: Report = (path, message, key, code) => {
-    if (!reader.missing.has(pathText(key === undefined ? path : [...path, key]))) reader.invalid(path, message, key, code);
-  };
-  reader.files = expandConnectors(data as never, base, options, report);
-  check();
-  const config = { ...buildConfig(data as never, base, options, report), secretFiles: files, contractFiles: reader.files };
-  check();
-  return config;
+  const lacking: Lacking = { leftOut: new Set(), kept: new Set() };
+  for (;;) {
+    const { reader, data, secretFiles: files, check } = checkedValues(text, file, options, { without: true, lacking });
+    let isSettled = true;
+    const leave = (name: string): void => {
+      if (settle(name, reader.missing, lacking)) isSettled = false;
+    };
+    for (const [name, path] of reader.missing) if (path[0] === "flows" && path[2] === "values") leave(name);
+    const report: Report = (path, message, key, code) => {
+      const name = pathText(key === undefined ? path : [...path, key]);
+      if (reader.missing.has(name)) leave(name);
+      else reader.invalid(path, message, key, code);
+    };
+    reader.files = expandConnectors(data as never, base, options, report);
+    check();
+    const config = { ...buildConfig(data as never, base, options, report), secretFiles: files, contractFiles: reader.files };
+    check();
+    if (isSettled) return config;
+  }
 }
 
 /** Names of settings that hold secrets, however they are written. */
