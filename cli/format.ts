@@ -27,6 +27,29 @@ export function textOf(body: Uint8Array): string | undefined {
   return Buffer.compare(Buffer.from(text, "utf8"), body) === 0 ? text : undefined;
 }
 
+/** Characters of windows-1252 from 0x80 on. */
+const windows = "€\x81‚ƒ„…†‡ˆ‰Š‹Œ\x8dŽ\x8f\x90‘’“”•–—˜™š›œ\x9džŸ";
+
+/** The charset that a content type names, but for UTF-8. */
+export function charsetOf(contentType: string): string | undefined {
+  const [, charset = "utf-8"] = /;\s*charset\s*=\s*"?([^";\s]+)/i.exec(contentType) ?? [];
+  return /^utf-?8$/i.test(charset) ? undefined : charset;
+}
+
+/** The body's text by the charset of its content type; without one, or where the bytes are malformed in it, as `textOf` has it. */
+export function textIn(body: Uint8Array, contentType: string): string | undefined {
+  const charset = charsetOf(contentType);
+  if (charset === undefined) return textOf(body);
+  try {
+    const decoder = new TextDecoder(charset, { fatal: true });
+    const text = decoder.decode(body);
+    // Some versions of Node read it as Latin-1.
+    return decoder.encoding === "windows-1252" ? text.replace(/[\x80-\x9f]/g, (control) => windows[control.charCodeAt(0) - 0x80]!) : text;
+  } catch {
+    return textOf(body); // or a charset that Node does not know
+  }
+}
+
 /** The content type of a body that came without a name, by its first characters. */
 export function guessContentType(body: Uint8Array): string {
   const text = textOf(body)?.trimStart();
@@ -120,7 +143,7 @@ export function safeText(text: string, mostCharacters = 2000): string {
 
 /** A body as lines for people: JSON laid out, long texts cut, binary counted. */
 export function bodyText(body: Uint8Array, contentType: string, mostLines = 40): string {
-  const text = textOf(body);
+  const text = textIn(body, contentType);
   if (text === undefined) return `${body.length} bytes of ${contentType === "" ? "binary data" : contentType}`;
   const laidOut = /[/+]json\b/.test(contentType) ? layOut(text) : text.trimEnd();
   const lines = laidOut.split(/\r?\n/).map((line) => safeText(line));

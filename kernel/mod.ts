@@ -11,5 +11,6 @@ export { netModule } from "./net-module.ts";
 export { packedPartModules, partModulesFile } from "./part-modules.ts";
 export { platformModule, servicePlatformModule } from "./platform.ts";
 export { nativeInNode } from "./runtime/node-natives.ts";
+export { textBytes } from "./text-bytes.ts";
 export { tabled as tabledLocales } from "./runtime/intl/locale-tables.ts";
 export { linkedParts, partModules, streamingParts } from "./runtime/parts.ts";

@@ -1,8 +1,8 @@
 /** Compares the result of a run with the expected one: every difference with its path and both values. */
 import { isDeepStrictEqual } from "node:util";
 import type { CallEffect } from "#abi";
-import { equalBytes, fromUtf8 } from "#base";
-import { bodyText, parseJson, spanText, textOf } from "../format.ts";
+import { equalBytes } from "#base";
+import { bodyText, parseJson, spanText, textIn } from "../format.ts";
 import { waitsText } from "../machine/life.ts";
 import type { RunResult } from "#replay";
 import type { AsleepSpec, ContentSpec, ExpectSpec } from "./case.ts";
@@ -123,7 +123,7 @@ async function contentDifferences(expected: ContentSpec, actual: Content, path: 
   found.push(...jsonDifferences(lowerCased(expected.headers), actual.headers, join(path, "headers"), true));
   if (Object.hasOwn(expected, "json") || Object.hasOwn(expected, "jsonLike")) {
     const loose = !Object.hasOwn(expected, "json");
-    const value = parsed(actual.body);
+    const value = parsed(actual.body, actual.contentType);
     const at = join(path, loose ? "jsonLike" : "json");
     if (value === notJson)
       found.push({
@@ -134,27 +134,30 @@ async function contentDifferences(expected: ContentSpec, actual: Content, path: 
     else found.push(...jsonDifferences(loose ? expected.jsonLike : expected.json, value, at, loose));
   } else if (expected.text !== undefined || expected.base64 !== undefined || expected.file !== undefined) {
     const { bytes, contentType } = await bodyOf(expected, folder);
-    found.push(...bytesDifferences(bytes, actual.body, contentType, path));
+    const inUtf8 = expected.text !== undefined && textIn(actual.body, actual.contentType) === expected.text;
+    if (!inUtf8) found.push(...bytesDifferences({ body: bytes, contentType }, actual, path));
   }
   return found;
 }
 
-function bytesDifferences(expected: Uint8Array, actual: Uint8Array, contentType: string, path: string): Difference[] {
-  if (equalBytes(expected, actual)) return [];
-  if (/json/.test(contentType)) {
-    const [wanted, got] = [parsed(expected), parsed(actual)];
+type Body = Pick<Content, "body" | "contentType">;
+
+function bytesDifferences(expected: Body, actual: Body, path: string): Difference[] {
+  if (equalBytes(expected.body, actual.body)) return [];
+  if (/json/.test(expected.contentType)) {
+    const [wanted, got] = [parsed(expected.body, expected.contentType), parsed(actual.body, actual.contentType)];
     if (wanted !== notJson && got !== notJson) return jsonDifferences(wanted, got, join(path, "json"));
   }
-  const [before, after] = [textOf(expected), textOf(actual)];
-  if (before !== undefined && after !== undefined) return textDifferences(before, after, join(path, "text"));
-  return [{ path: join(path, "bytes"), expected: `${expected.length} bytes`, actual: `${actual.length} other bytes` }];
+  const [before, after] = [textIn(expected.body, expected.contentType), textIn(actual.body, actual.contentType)];
+  if (before !== undefined && after !== undefined && before !== after) return textDifferences(before, after, join(path, "text"));
+  return [{ path: join(path, "bytes"), expected: `${expected.body.length} bytes`, actual: `${actual.body.length} other bytes` }];
 }
 
 const notJson = Symbol("not JSON");
 
-function parsed(body: Uint8Array): unknown {
+function parsed(body: Uint8Array, contentType: string): unknown {
   try {
-    return JSON.parse(fromUtf8(body)) as unknown;
+    return JSON.parse(textIn(body, contentType) ?? "") as unknown;
   } catch {
     return notJson;
   }

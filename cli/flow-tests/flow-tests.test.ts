@@ -320,3 +320,41 @@ cases:
   const { reply } = JSON.parse(ran.out) as { readonly reply: { readonly headers: object } };
   deepEqual(reply.headers, { "x-wide": "日本" });
 });
+
+test("texts in other charsets are given, compared and shown as texts", async () => {
+  const source = `import { flow } from "mayfly";
+export default flow<"bank">((msg, { to, reply }) => {
+  to.bank.send(msg.text() + ";€", { contentType: "text/csv; charset=windows-1252" });
+  reply({ name: "東" }, { contentType: "application/json; charset=Shift_JIS" });
+});`;
+  await writeFile(at("bank.ts"), source);
+  const cases = (text: string, name: string, message: string): string => `cases:
+  - name: a
+    message: { text: "${message}", contentType: "text/plain; charset=iso-8859-1" }
+    expect: { sends: [{ outlet: bank, text: "${text}" }], reply: { json: { name: "${name}" } } }
+`;
+  const run = async (text: string, name: string, message = "Müller"): Promise<{ code: number; out: string; err: string }> => {
+    await writeFile(at("bank.flow-test.yaml"), cases(text, name, message));
+    return await capture(["test", at("bank.flow-test.yaml")]);
+  };
+  equal((await run("Müller;€", "東")).code, 0);
+  const other = await run("Muller;€", "京");
+  equal(other.code, 1);
+  match(other.out, /sends\[0\]\.text\s+expected {2}"Muller;€"\s+got {7}"Müller;€"/);
+  match(other.out, /reply\.json\.name\s+expected {2}"京"\s+got {7}"東"/);
+  match((await run("x", "x", "Ł")).err, /MF_TEST_INVALID.*iso-8859-1 has no Ł \(U\+0141\), which is character 0/);
+  await writeFile(
+    at("bank.flow-test.ts"),
+    `import { test } from "mayfly/test";
+import { equal } from "node:assert/strict";
+test("text", async ({ run }) => {
+  const { sends, reply } = await run({ message: { text: "Müller" } }, "bank.ts");
+  equal(sends[0].text(), "Müller;€");
+  equal(reply.json().name, "東");
+});`,
+  );
+  const typed = await capture(["test", at("bank.flow-test.ts")]);
+  equal(typed.code, 0, typed.out + typed.err);
+  const shown = await capture(["run", at("bank.ts"), "-m", at("package.json")]);
+  match(shown.out, /\{\};€[^]*\{"name":"東"\}/);
+});

@@ -2,7 +2,8 @@
 import { resolve } from "node:path";
 import { appendHeader, type CallEffect, type Headers, type HeadersDraft } from "#abi";
 import { CodedError, fromHex, readDuration, toUtf8 } from "#base";
-import { contentTypeOf } from "../format.ts";
+import { textBytes } from "#kernel";
+import { charsetOf, contentTypeOf } from "../format.ts";
 import { type Stimulus, type StimulusSignal, type Stub, type StubAnswer, stateAnswer } from "#replay";
 import { byPrefix, readInputOf, unanswered } from "../machine/stubs.ts";
 import type { AnswerSpec, BodySpec, GivenSpec, SignalSpec } from "./case.ts";
@@ -20,7 +21,10 @@ export interface Body {
 export async function bodyOf(spec: BodySpec | undefined, folder: string): Promise<Body> {
   if (spec === undefined) return { bytes: new Uint8Array(0), contentType: "" };
   if (Object.hasOwn(spec, "json")) return { bytes: toUtf8(JSON.stringify(spec.json)), contentType: spec.contentType ?? "application/json" };
-  if (spec.text !== undefined) return { bytes: toUtf8(spec.text), contentType: spec.contentType ?? "text/plain; charset=utf-8" };
+  if (spec.text !== undefined) {
+    const { contentType = "text/plain; charset=utf-8" } = spec;
+    return { bytes: await encoded(spec.text, charsetOf(contentType)), contentType };
+  }
   if (spec.base64 !== undefined)
     return { bytes: new Uint8Array(Buffer.from(spec.base64, "base64")), contentType: spec.contentType ?? "application/octet-stream" };
   if (spec.file !== undefined)
@@ -29,6 +33,15 @@ export async function bodyOf(spec: BodySpec | undefined, folder: string): Promis
       contentType: spec.contentType ?? contentTypeOf(spec.file),
     };
   return { bytes: new Uint8Array(0), contentType: spec.contentType ?? "" };
+}
+
+async function encoded(text: string, charset: string | undefined): Promise<Uint8Array> {
+  if (charset === undefined) return toUtf8(text);
+  try {
+    return await textBytes(text, charset);
+  } catch (cause) {
+    throw new CodedError("MF_TEST_INVALID", `text: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
 }
 
 export function headersOf(spec: BodySpec | undefined, contentType: string): Headers {

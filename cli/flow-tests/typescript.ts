@@ -7,7 +7,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { build, type Message } from "esbuild";
 import type { CallEffect } from "#abi";
 import { CodedError, fromUtf8 } from "#base";
-import { parseJson } from "../format.ts";
+import { parseJson, textIn } from "../format.ts";
 import type { RunResult, Stub, StubAnswer } from "#replay";
 import { byPrefix } from "../machine/stubs.ts";
 import { collectTests, type RegisteredTest } from "./api.ts";
@@ -76,8 +76,8 @@ function content(contentType: string, headers: unknown, bytes: Uint8Array): Cont
     contentType,
     headers: headers as Content["headers"],
     bytes,
-    text: () => fromUtf8(bytes),
-    json: <T>() => JSON.parse(fromUtf8(bytes)) as T,
+    text: () => textIn(bytes, contentType) ?? fromUtf8(bytes),
+    json: <T>() => JSON.parse(textIn(bytes, contentType) ?? fromUtf8(bytes)) as T,
   };
 }
 
