@@ -240,6 +240,7 @@ describe("websocket: source", { timeout: 60_000 }, () => {
     const { source } = await startSource(websocketSource, { url, ...resumed, prefetch: 2 }, 16, gateway);
     await eventually("it is connected again", () => connections === 2);
     const releasing = setInterval(() => gateway.release(), 1);
+    releasing.unref(); // a test that fails must not keep the process
     await eventually("all came", () => gateway.received.length === 22);
     clearInterval(releasing);
     assert.deepEqual(gateway.texts(), [...ids.slice(0, 2), ...ids]);

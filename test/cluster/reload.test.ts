@@ -92,6 +92,8 @@ test("all nodes swap to one revision under load, or none does", { skip, timeout:
     equal((await reload(0)).result, "committed");
     deepEqual(await versions(), ["three", "three", "three"]);
     await progressed();
+    const ticks = (): number => new Set(cluster.arrived.flatMap(({ body: { tick } }) => tick ?? [])).size;
+    await until(() => ticks() > 5, "cron has run as often as the judge wants it");
 
     for (const sender of senders.values()) sender.stopped = true;
     await Promise.all(running);
