@@ -134,8 +134,8 @@ async function contentDifferences(expected: ContentSpec, actual: Content, path: 
     else found.push(...jsonDifferences(loose ? expected.jsonLike : expected.json, value, at, loose));
   } else if (expected.text !== undefined || expected.base64 !== undefined || expected.file !== undefined) {
     const { bytes, contentType } = await bodyOf(expected, folder);
-    const inUtf8 = expected.text !== undefined && textIn(actual.body, actual.contentType) === expected.text;
-    if (!inUtf8) found.push(...bytesDifferences({ body: bytes, contentType }, actual, path));
+    const isSameText = expected.text !== undefined && textIn(actual.body, actual.contentType) === expected.text;
+    if (!isSameText) found.push(...bytesDifferences({ body: bytes, contentType }, actual, path));
   }
   return found;
 }

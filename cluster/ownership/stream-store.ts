@@ -107,7 +107,7 @@ export class StreamStore implements Store {
     );
   }
 
-  /** The value that the first node has written for a key which never changes; this one, if there is none. */
+  /** A value that the first node writes, and no node changes. Without one it is this. */
   async fixed(key: string, value: string): Promise<string> {
     if ((await this.put(key, Buffer.from(value), 0)) !== undefined) return value;
     return (await this.#last(key))?.string() ?? "";

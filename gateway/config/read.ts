@@ -304,8 +304,8 @@ function takeAway(data: unknown, path: Path): void {
 }
 
 /**
- * What a fault at that path says of values that are missing: one that can't be as it is written is left out; an object that is at fault without
- * what was left out has that as it is written. True: something has changed.
+ * Decides on missing values by a fault at that path. A value that is at fault as it is written is left out. An object that is at fault gets back
+ * what was left out of it, as it is written. True: something has changed.
  */
 function settle(at: string, missing: ReadonlyMap<string, Path>, lacking: Lacking | undefined): boolean {
   if (lacking === undefined) return false;

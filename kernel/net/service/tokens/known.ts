@@ -1,6 +1,6 @@
 /**
- * What verifying costs: tokens whose signature was right are remembered by their hash while the issuer's keys stay the same, and all others
- * together get a share of the processor. So a flood of wrong tokens holds up neither other work nor callers that are known.
+ * The cost of verifying. Tokens with a right signature are remembered by their hash until the issuer's keys change; all others together get a share
+ * of the processor. So a flood of wrong tokens holds up neither other work nor callers that are known.
  */
 import { digest } from "../../../native/digest";
 import { now } from "../../host";
